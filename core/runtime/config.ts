@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs'
+import { parseDocument } from 'yaml'
+import { z } from 'zod'
+import { parseDuration } from './duration.ts'
+import { IdentityError } from './errors.ts'
+
+/** One thing that is wrong with a document, and where. */
+export interface Problem {
+  /** For example `issuance.minTtl`; empty for the document itself. */
+  readonly path: string
+  readonly message: string
+}
+
+/** Largest document that is read, in bytes. */
+const MAX_BYTES = 1024 * 1024
+
+/** A duration as text with a unit; becomes milliseconds. */
+export const duration = z.string().transform((text, context) => {
+  try {
+    return parseDuration(text)
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message })
+    return z.NEVER
+  }
+})
+
+/**
+ * Reads a YAML (or JSON) file and checks it against `schema`, which should be strict: unknown keys are errors. All
+ * problems are found at once.
+ *
+ * @throws `IdentityError` `config_invalid`, whose message has one line per problem.
+ */
+export function readConfigFile<S extends z.ZodType>(file: string, schema: S): z.output<S> {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw configInvalid(file, [
+      { path: '', message: `cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'}` },
+    ])
+  }
+  return parseConfig(text, schema, file)
+}
+
+/** As {@link readConfigFile}, of a text; `name` is what messages call it. */
+export function parseConfig<S extends z.ZodType>(text: string, schema: S, name: string): z.output<S> {
+  const result = checkDocument(text, schema)
+  if ('problems' in result) throw configInvalid(name, result.problems)
+  return result.value
+}
+
+/** The value of a YAML text that keeps `schema`, or all that is wrong with it. Never throws. */
+export function checkDocument<S extends z.ZodType>(
+  text: string,
+  schema: S,
+): { readonly value: z.output<S> } | { readonly problems: readonly Problem[] } {
+  if (Buffer.byteLength(text) > MAX_BYTES)
+    return { problems: [{ path: '', message: `is larger than ${MAX_BYTES} bytes` }] }
+  const document = parseDocument(text, { uniqueKeys: true, strict: true, prettyErrors: true })
+  if (document.errors.length > 0) {
+    return {
+      problems: document.errors.map(({ message }) => ({ path: '', message: message.split('\n')[0] ?? message })),
+    }
+  }
+  let plain: unknown
+  try {
+    plain = document.toJS({ maxAliasCount: 100 })
+  } catch {
+    return { problems: [{ path: '', message: 'has too many or broken aliases' }] }
+  }
+  const result = schema.safeParse(plain)
+  return result.success ? { value: result.data } : { problems: result.error.issues.map(problemOf) }
+}
+
+function problemOf(issue: z.core.$ZodIssue): Problem {
+  const path = issue.path.map(String).join('.')
+  return { path, message: issue.message }
+}
+
+/** One line per problem under the name of the document. */
+export function describeProblems(name: string, problems: readonly Problem[]): string {
+  const lines = problems.map(({ path, message }) => (path === '' ? `  ${message}` : `  ${path}: ${message}`))
+  return [`${name}:`, ...lines].join('\n')
+}
+
+const configInvalid = (name: string, problems: readonly Problem[]) =>
+  new IdentityError('config_invalid', describeProblems(name, problems))

@@ -1,0 +1,150 @@
+/**
+ * Binds protobuf-es services to grpc-js, so that a service is written as plain async functions and generators.
+ *
+ * @module
+ */
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodBiDiStreaming,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from '@bufbuild/protobuf'
+import type {
+  Metadata,
+  sendUnaryData,
+  Server,
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+} from '@grpc/grpc-js'
+import type { ErrorCode } from '../core/runtime/error-codes.ts'
+import { codeOf, IdentityError } from '../core/runtime/errors.ts'
+import { type Encoded, Malformed, methodDefinition } from './grpc-method.ts'
+import { toStatus } from './status.ts'
+
+/** What a handler may know about the call besides its request. */
+export interface Call {
+  /** The connection's remote address, or the name that was given to an injected connection (`nameConnection`). */
+  readonly peer: string
+  readonly metadata: Metadata
+  /** Aborted once nobody waits for the answer: the caller cancelled, its deadline passed or the connection is gone. */
+  readonly signal: AbortSignal
+}
+
+/** One async function per unary method, one async generator per streaming method. */
+export type Handlers<S extends DescService> = {
+  [K in keyof S['method']]: S['method'][K] extends DescMethodUnary<infer I, infer O>
+    ? (request: MessageShape<I>, call: Call) => Promise<MessageInitShape<O>>
+    : S['method'][K] extends DescMethodServerStreaming<infer I, infer O>
+      ? (request: MessageShape<I>, call: Call) => AsyncIterable<MessageInitShape<O> | Encoded<O>>
+      : S['method'][K] extends DescMethodBiDiStreaming<infer I, infer O>
+        ? (requests: AsyncIterable<MessageShape<I>>, call: Call) => AsyncIterable<MessageInitShape<O> | Encoded<O>>
+        : never
+}
+
+/** A call that has ended, for a log line and a metric. */
+export interface EndedCall {
+  readonly path: string
+  readonly peer: string
+  readonly code: ErrorCode | 'ok' | 'cancelled'
+  /** What was thrown, for the log alone. */
+  readonly error: unknown
+}
+
+/** Adds `handlers` to `server`; what a handler throws reaches the caller as `toStatus(error)`. */
+export function addService<S extends DescService>(
+  server: Server,
+  service: S,
+  handlers: Handlers<S>,
+  ended: (call: EndedCall) => void = () => {},
+): void {
+  const untyped = handlers as unknown as Record<string, UntypedHandler>
+  const bind = (method: DescMethod) => {
+    const handle = untyped[method.localName]
+    if (handle === undefined) throw new TypeError(`${service.typeName} has no handler for ${method.localName}`)
+    const { path } = methodDefinition(method)
+    const report = (peer: string, code: EndedCall['code'], error?: unknown) => ended({ path, peer, code, error })
+    return method.methodKind === 'unary' ? unary(handle, report) : streaming(handle, method, report)
+  }
+  server.addService(
+    Object.fromEntries(service.methods.map((method) => [method.localName, methodDefinition(method)])),
+    Object.fromEntries(service.methods.map((method) => [method.localName, bind(method)])),
+  )
+}
+
+type UntypedHandler = (request: unknown, call: Call) => Promise<unknown> & AsyncIterable<unknown>
+type Report = (peer: string, code: EndedCall['code'], error?: unknown) => void
+
+function unary(handle: UntypedHandler, report: Report) {
+  return (call: ServerUnaryCall<unknown, unknown>, reply: sendUnaryData<unknown>) => {
+    const cancellation = new AbortController()
+    call.once('cancelled', () => cancellation.abort(new IdentityError('deadline_exceeded', 'the caller went away')))
+    const peer = call.getPeer()
+    const answer = async () =>
+      handle(wellFormed(call.request), { peer, metadata: call.metadata, signal: cancellation.signal })
+    answer().then(
+      (response) => {
+        report(peer, call.cancelled ? 'cancelled' : 'ok')
+        reply(null, response)
+      },
+      (error: unknown) => {
+        report(peer, call.cancelled ? 'cancelled' : codeOf(error), error)
+        reply(toStatus(error))
+      },
+    )
+  }
+}
+
+type StreamCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>
+
+function streaming(handle: UntypedHandler, method: DescMethod, report: Report) {
+  return async (call: StreamCall) => {
+    const cancellation = new AbortController()
+    const { signal } = cancellation
+    const cancelled = new Promise<undefined>((resolve) => {
+      call.once('cancelled', () => {
+        cancellation.abort(new IdentityError('deadline_exceeded', 'the caller went away'))
+        resolve(undefined)
+      })
+    })
+    const peer = call.getPeer()
+    let responses: AsyncIterator<unknown> | undefined
+    try {
+      const request = 'request' in call ? wellFormed(call.request) : incoming(call as AsyncIterable<unknown>)
+      responses = handle(request, { peer, metadata: call.metadata, signal })[Symbol.asyncIterator]()
+      for (;;) {
+        const next = await Promise.race([responses.next(), cancelled])
+        if (next === undefined) throw signal.reason
+        if (next.done) break
+        if (!call.write(next.value)) await Promise.race([drained(call), cancelled])
+      }
+      report(peer, 'ok')
+      call.end()
+    } catch (error) {
+      // A generator that waits for its source cannot be awaited here: it ends when it looks at the signal.
+      responses?.return?.().catch(() => {})
+      report(peer, signal.aborted ? 'cancelled' : codeOf(error), error)
+      cancellation.abort(error)
+      if (!call.cancelled) call.destroy(Object.assign(new Error(method.name), toStatus(error)))
+    }
+  }
+}
+
+function drained(call: StreamCall): Promise<void> {
+  return new Promise((resume) => call.once('drain', resume))
+}
+
+/** grpc-js hands over what the decoder made of the bytes; see `requestDeserialize`. */
+function wellFormed(request: unknown): unknown {
+  if (request instanceof Malformed)
+    throw new IdentityError('request_invalid', `the message cannot be decoded: ${request.reason}`)
+  return request
+}
+
+async function* incoming(call: AsyncIterable<unknown>): AsyncIterable<DescMessage> {
+  for await (const request of call) yield wellFormed(request) as DescMessage
+}

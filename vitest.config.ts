@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config'
 /** `fast` needs neither root, network nor cluster; `cluster` runs against the real Kubernetes of `test/cluster`. */
 export default defineConfig({
   test: {
+    reporters: [process.env['CI'] ? 'dot' : 'default', './test/summary-reporter.ts'],
     projects: [
       {
         test: {

@@ -1,0 +1,44 @@
+import type { Buffer } from 'node:buffer'
+import { encodeDer, oid, printableString, sequence, setOf, utf8String, type DerNode } from './der-encode.ts'
+import { OID } from './oid.ts'
+
+/** The attributes that names of ours have. None at all is the empty name, legal where a critical SAN stands in. */
+export interface DistinguishedName {
+  /** At most 64 characters (RFC 5280 appendix A.1, ub-organization-name). */
+  readonly organization?: string
+  /** At most 64 characters (ub-common-name). */
+  readonly commonName?: string
+  /** At most 64 of PrintableString's characters (ub-serial-number); tells apart authorities of one organization. */
+  readonly serialNumber?: string
+}
+
+const MAX_CHARACTERS = 64
+
+/**
+ * Name (RFC 5280 §4.1.2.4) in DER: one attribute per RDN, general before particular.
+ *
+ * @throws {TypeError} for an attribute that is empty or too long; callers check what they take from users.
+ */
+export function encodeName({ organization, commonName, serialNumber }: DistinguishedName): Buffer {
+  return encodeDer(
+    sequence(
+      attribute(OID.organizationName, organization, utf8String),
+      attribute(OID.commonName, commonName, utf8String),
+      attribute(OID.nameSerialNumber, serialNumber, printableString),
+    ),
+  )
+}
+
+/** Whether `name` is the Name without attributes. */
+export function isEmptyName(name: Uint8Array): boolean {
+  return name.length === 2
+}
+
+function attribute(type: string, text: string | undefined, encode: (text: string) => DerNode): DerNode | undefined {
+  if (text === undefined) return undefined
+  const { length } = Array.from(text)
+  if (length === 0 || length > MAX_CHARACTERS) {
+    throw new TypeError(`an attribute of a name has 1 to ${MAX_CHARACTERS} characters, not ${length}`)
+  }
+  return setOf(sequence(oid(type), encode(text)))
+}

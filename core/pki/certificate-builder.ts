@@ -2,11 +2,11 @@ import type { Buffer } from 'node:buffer'
 import { hash, type KeyObject } from 'node:crypto'
 import type { CertificateTemplate } from './certificate-template.ts'
 import type { Certificate } from './certificate.ts'
-import { bitString, constructed, encodeDer, encoded, integer, sequence } from './der-encode.ts'
+import { bitString, constant, constructed, type DerNode, encodeDer, encoded, integer, sequence } from './der-encode.ts'
 import { contextTag } from './der-tags.ts'
 import { encodeName, isEmptyName } from './distinguished-name.ts'
 import * as extension from './extensions.ts'
-import { keyTypeOf, publicKeyBits, spkiOf } from './key.ts'
+import { keyTypeOf, spkiOf } from './key.ts'
 import { algorithmIdentifier, type SignatureAlgorithm, signatureAlgorithmFor, signWith } from './signature-algorithm.ts'
 import { encodeTime } from './time.ts'
 
@@ -14,10 +14,13 @@ import { encodeTime } from './time.ts'
 export interface Issuer {
   readonly privateKey: KeyObject
   readonly algorithm: SignatureAlgorithm
-  /** The subject of its certificate: a Name in DER. */
-  readonly name: Uint8Array
-  /** As in its certificate; `undefined` where that has none, and for a certificate that signs itself. */
-  readonly keyIdentifier: Uint8Array | undefined
+  /** What is the same in all that it issues. */
+  readonly parts: {
+    readonly algorithm: DerNode
+    readonly name: DerNode
+    /** `undefined` where its certificate has no identifier, and for a certificate that signs itself. */
+    readonly authorityKeyIdentifier: DerNode | undefined
+  }
 }
 
 /**
@@ -28,54 +31,73 @@ export interface Issuer {
 export function issuerOf(certificate: Certificate, privateKey: KeyObject): Issuer {
   const spki = spkiOf(privateKey)
   if (!spki.equals(certificate.spki)) throw new TypeError('the private key is not that of the certificate')
-  return {
-    privateKey,
-    algorithm: signatureAlgorithmFor(keyTypeOf(spki)),
-    name: certificate.subject,
-    keyIdentifier: certificate.subjectKeyIdentifier,
-  }
+  return issuer(privateKey, spki, certificate.subject, certificate.subjectKeyIdentifier)
 }
 
-/** Signs what `template` says as an X.509 v3 certificate (RFC 5280 §4.1). */
-export function signCertificate(template: CertificateTemplate, issuer: Issuer): Buffer {
+/**
+ * Signs what `template` says as an X.509 v3 certificate (RFC 5280 §4.1), in DER. Whether the issuer may sign it, now and
+ * for so long, is for the caller to know.
+ */
+export function signCertificate(template: CertificateTemplate, { privateKey, algorithm, parts }: Issuer): Buffer {
+  const { serialNumber, notBefore, notAfter, spki } = template
   const subject = encodeName(template.subject)
-  const { uri, dnsNames } = template
   const tbs = encodeDer(
     sequence(
-      constructed(contextTag(0, 'constructed'), [integer(2)]),
-      integer(template.serialNumber),
-      algorithmIdentifier(issuer.algorithm),
-      encoded(issuer.name),
-      sequence(encodeTime(template.notBefore), encodeTime(template.notAfter)),
+      VERSION_3,
+      integer(serialNumber),
+      parts.algorithm,
+      parts.name,
+      sequence(encodeTime(notBefore), encodeTime(notAfter)),
       encoded(subject),
-      encoded(template.spki),
-      extension.extensions([
-        extension.keyUsage(template.keyUsage),
-        template.extendedKeyUsage.length > 0 ? extension.extendedKeyUsage(template.extendedKeyUsage) : undefined,
-        extension.basicConstraints(template.basicConstraints),
-        extension.subjectKeyIdentifier(keyIdentifierOf(template.spki)),
-        issuer.keyIdentifier && extension.authorityKeyIdentifier(issuer.keyIdentifier),
-        uri !== undefined || dnsNames.length > 0
-          ? extension.subjectAltName({ uri, dnsNames }, isEmptyName(subject) ? 'empty' : 'present')
-          : undefined,
-      ]),
+      encoded(spki),
+      extensionsOf(template, subject, parts.authorityKeyIdentifier),
     ),
   )
-  const signature = signWith(issuer.algorithm, tbs, issuer.privateKey)
-  return encodeDer(sequence(encoded(tbs), algorithmIdentifier(issuer.algorithm), bitString(signature)))
+  return encodeDer(sequence(encoded(tbs), parts.algorithm, bitString(signWith(algorithm, tbs, privateKey))))
 }
 
 /** Signs `template` with the key that it certifies: a root. Its public key must be that of `privateKey`. */
 export function selfSign(template: CertificateTemplate, privateKey: KeyObject): Buffer {
-  return signCertificate(template, {
-    privateKey,
-    algorithm: signatureAlgorithmFor(keyTypeOf(template.spki)),
-    name: encodeName(template.subject),
-    keyIdentifier: undefined,
-  })
+  return signCertificate(template, issuer(privateKey, template.spki, encodeName(template.subject), undefined))
 }
 
-/** The key identifier of RFC 7093 §2, method 1: 160 bits of SHA-256, so that nothing here depends on SHA-1. */
+const VERSION_3 = constant(constructed(contextTag(0, 'constructed'), [integer(2)]))
+
+function issuer(
+  privateKey: KeyObject,
+  spki: Uint8Array,
+  name: Uint8Array,
+  keyIdentifier: Uint8Array | undefined,
+): Issuer {
+  const algorithm = signatureAlgorithmFor(keyTypeOf(spki))
+  return {
+    privateKey,
+    algorithm,
+    parts: {
+      algorithm: constant(algorithmIdentifier(algorithm)),
+      name: encoded(name),
+      authorityKeyIdentifier: keyIdentifier && constant(extension.authorityKeyIdentifier(keyIdentifier)),
+    },
+  }
+}
+
+function extensionsOf(template: CertificateTemplate, subject: Uint8Array, authority: DerNode | undefined): DerNode {
+  const { extendedKeyUsage, uri, dnsNames } = template
+  const hasNames = uri !== undefined || dnsNames.length > 0
+  return extension.extensions([
+    extension.keyUsage(template.keyUsage),
+    extendedKeyUsage.length > 0 ? extension.extendedKeyUsage(extendedKeyUsage) : undefined,
+    extension.basicConstraints(template.basicConstraints),
+    extension.subjectKeyIdentifier(keyIdentifierOf(template.spki)),
+    authority,
+    hasNames ? extension.subjectAltName({ uri, dnsNames }, isEmptyName(subject) ? 'empty' : 'present') : undefined,
+  ])
+}
+
+/**
+ * 160 bits of the SHA-256 of SubjectPublicKeyInfo. RFC 5280 §4.2.1.2 leaves the method to the issuer; so it is the
+ * beginning of what revocations and the ledger know the key by, and nothing depends on SHA-1.
+ */
 function keyIdentifierOf(spki: Uint8Array): Buffer {
-  return hash('sha256', publicKeyBits(spki), 'buffer').subarray(0, 20)
+  return hash('sha256', spki, 'buffer').subarray(0, 20)
 }

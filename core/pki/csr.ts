@@ -5,7 +5,7 @@ import { DerCursor } from './der-cursor.ts'
 import { bitString, constructed, encodeDer, encoded, integer, sequence } from './der-encode.ts'
 import { contextTag, TAG } from './der-tags.ts'
 import { readDer } from './der.ts'
-import { keyTypeOf, spkiOf, type KeyType } from './key.ts'
+import { keyTypeOf, readKeyType, spkiOf, type KeyType } from './key.ts'
 import {
   algorithmIdentifier,
   readSignatureAlgorithm,
@@ -60,19 +60,20 @@ function readCsr(der: Uint8Array, maxBytes: number): ProvenKey {
   const members = new DerCursor(info, TAG.sequence, 'the information')
   const version = members.take(TAG.integer, 'the version').contents
   members.take(TAG.sequence, 'the subject')
-  const spki = members.take(TAG.sequence, 'the public key').raw
+  const publicKey = members.take(TAG.sequence, 'the public key')
   members.take(ATTRIBUTES, 'the attributes')
   members.end()
 
   if (version.length !== 1 || version[0] !== 0) refuse('its version is not v1')
-  const keyType = keyTypeOf(spki)
+  const keyType = readKeyType(publicKey)
   if (!algorithm) return refuse('its signature algorithm is not supported')
   if (algorithm.key !== (keyType.startsWith('ec-') ? 'ec' : 'rsa'))
     refuse('its signature is of another kind than its key')
+  // A copy, for the rest of the request has no reason to stay in memory.
+  const spki = Buffer.from(publicKey.raw)
   if (signature[0] !== 0) refuse('its signature is not whole octets')
   if (!verifyWith(algorithm, info.raw, spki, signature.subarray(1))) refuse('its signature does not prove its key')
-  // A copy, for the rest of the request has no reason to stay in memory.
-  return { spki: Buffer.from(spki), keyType }
+  return { spki, keyType }
 }
 
 function refuse(what: string): never {

@@ -42,6 +42,11 @@ export function encoded(der: Uint8Array): DerNode {
   return asn1.create(0, der[0] ?? 0, false, binary(contents))
 }
 
+/** `node`, encoded once and for all: for what is put into many certificates. */
+export function constant(node: DerNode): DerNode {
+  return encoded(encodeDer(node))
+}
+
 export function boolean(value: boolean): DerNode {
   return asn1.create(0, TAG.boolean, false, value ? '\xff' : '\x00')
 }
@@ -77,14 +82,14 @@ export function bitString(bits: Uint8Array, unused = 0): DerNode {
   return asn1.create(0, TAG.bitString, false, String.fromCharCode(unused) + binary(bits))
 }
 
+/** A value whose contents are `text`, which is ASCII: the restricted character strings, and times. */
+export function ascii(tag: number, text: string): DerNode {
+  return asn1.create(tag & 0xc0, tag & 0x1f, false, text)
+}
+
 /** A UTF8String. */
 export function utf8String(text: string): DerNode {
   return primitive(TAG.utf8String, Buffer.from(text, 'utf8'))
-}
-
-/** A PrintableString; `text` keeps to its characters (X.680 §41.4). */
-export function printableString(text: string): DerNode {
-  return asn1.create(0, TAG.printableString, false, text)
 }
 
 function binary(bytes: Uint8Array): string {

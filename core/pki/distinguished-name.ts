@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer'
-import { encodeDer, oid, printableString, sequence, setOf, utf8String, type DerNode } from './der-encode.ts'
+import { ascii, encodeDer, oid, sequence, setOf, utf8String, type DerNode } from './der-encode.ts'
+import { TAG } from './der-tags.ts'
 import { OID } from './oid.ts'
 
 /** The attributes that names of ours have. None at all is the empty name, legal where a critical SAN stands in. */
@@ -24,7 +25,7 @@ export function encodeName({ organization, commonName, serialNumber }: Distingui
     sequence(
       attribute(OID.organizationName, organization, utf8String),
       attribute(OID.commonName, commonName, utf8String),
-      attribute(OID.nameSerialNumber, serialNumber, printableString),
+      attribute(OID.nameSerialNumber, serialNumber, (text) => ascii(TAG.printableString, text)),
     ),
   )
 }

@@ -1,5 +1,6 @@
-import { Buffer } from 'node:buffer'
 import {
+  ascii,
+  constant,
   boolean,
   constructed,
   integer,
@@ -22,20 +23,21 @@ export const KEY_IDENTIFIER = contextTag(0, 'primitive')
 
 /** basicConstraints, critical (RFC 5280 §4.2.1.9; X509-SVID §4.1). Of a leaf it is empty: FALSE is the default. */
 export function basicConstraints({ isCa, pathLength }: { isCa: boolean; pathLength?: number | undefined }): DerNode {
-  const constraints = isCa
-    ? sequence(boolean(true), pathLength === undefined ? undefined : integer(pathLength))
-    : sequence()
-  return extension(OID.basicConstraints, 'critical', constraints)
+  if (!isCa) return LEAF_CONSTRAINTS
+  const bound = pathLength === undefined ? undefined : integer(pathLength)
+  return extension(OID.basicConstraints, 'critical', sequence(boolean(true), bound))
 }
 
 /** keyUsage, critical (RFC 5280 §4.2.1.3; X509-SVID §4.3). */
 export function keyUsage(usages: readonly KeyUsage[]): DerNode {
-  return extension(OID.keyUsage, 'critical', encodeKeyUsage(usages))
+  return once(`${OID.keyUsage} ${usages.join()}`, () => extension(OID.keyUsage, 'critical', encodeKeyUsage(usages)))
 }
 
 /** extKeyUsage, not critical (RFC 5280 §4.2.1.12; X509-SVID §4.4). */
 export function extendedKeyUsage(purposes: readonly string[]): DerNode {
-  return extension(OID.extendedKeyUsage, 'optional', sequence(...purposes.map(oid)))
+  return once(`${OID.extendedKeyUsage} ${purposes.join()}`, () =>
+    extension(OID.extendedKeyUsage, 'optional', sequence(...purposes.map(oid))),
+  )
 }
 
 /** subjectKeyIdentifier, not critical (RFC 5280 §4.2.1.2). */
@@ -56,8 +58,8 @@ export function subjectAltName(
   names: { uri?: string | undefined; dnsNames: readonly string[] },
   subject: 'empty' | 'present',
 ): DerNode {
-  const uris = names.uri === undefined ? [] : [primitive(URI, Buffer.from(names.uri, 'latin1'))]
-  const dnsNames = names.dnsNames.map((name) => primitive(DNS_NAME, Buffer.from(name, 'latin1')))
+  const uris = names.uri === undefined ? [] : [ascii(URI, names.uri)]
+  const dnsNames = names.dnsNames.map((name) => ascii(DNS_NAME, name))
   return extension(OID.subjectAltName, subject === 'empty' ? 'critical' : 'optional', sequence(...uris, ...dnsNames))
 }
 
@@ -69,4 +71,16 @@ export function extensions(members: (DerNode | undefined)[]): DerNode {
 /** Extension (RFC 5280 §4.1): `critical` is FALSE by default and then not written. */
 function extension(name: string, criticality: 'critical' | 'optional', value: DerNode): DerNode {
   return sequence(oid(name), criticality === 'critical' ? boolean(true) : undefined, octetStringOf(value))
+}
+
+const LEAF_CONSTRAINTS = constant(extension(OID.basicConstraints, 'critical', sequence()))
+const made = new Map<string, DerNode>()
+
+/** What `make` makes, made once per `key`. Keys come from templates in the code, so that there are a handful. */
+function once(key: string, make: () => DerNode): DerNode {
+  const known = made.get(key)
+  if (known) return known
+  const node = constant(make())
+  made.set(key, node)
+  return node
 }

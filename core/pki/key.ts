@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { IdentityError } from '../runtime/errors.ts'
 import { DerCursor } from './der-cursor.ts'
 import { TAG } from './der-tags.ts'
-import { readDer } from './der.ts'
+import { type DerValue, readDer } from './der.ts'
 import { dottedOid, OID } from './oid.ts'
 
 /** The kinds of key that are made and issued for. */
@@ -50,15 +50,20 @@ export function generateKeyPair(keyType: KeyType): Promise<{ publicKey: KeyObjec
 export function keyTypeOf(key: KeyObject | Uint8Array): KeyType {
   const spki = key instanceof Uint8Array ? key : spkiOf(key)
   try {
-    return readKeyType(spki)
+    return readKeyType(readDer(spki, { maxBytes: MAX_SPKI_BYTES }))
   } catch (error) {
     if (!(error instanceof IdentityError) || error.code !== 'der_invalid') throw error
     throw new IdentityError('key_unsupported', `the public key is malformed: ${error.message}`, { cause: error })
   }
 }
 
-function readKeyType(spki: Uint8Array): KeyType {
-  const info = new DerCursor(readDer(spki, { maxBytes: MAX_SPKI_BYTES }), TAG.sequence, 'the public key')
+/**
+ * As {@link keyTypeOf}, of SubjectPublicKeyInfo that is already read.
+ *
+ * @throws {@link IdentityError} `key_unsupported`, `der_invalid`.
+ */
+export function readKeyType(spki: DerValue): KeyType {
+  const info = new DerCursor(spki, TAG.sequence, 'the public key')
   const algorithm = new DerCursor(info.takeAny('an algorithm'), TAG.sequence, 'the algorithm of the public key')
   const bits = info.take(TAG.bitString, 'the key').contents
   info.end()
@@ -112,13 +117,6 @@ export function spkiOf(key: KeyObject): Buffer {
 /** PKCS#8 (RFC 5958) in DER, not encrypted. */
 export function pkcs8Of(privateKey: KeyObject): Buffer {
   return privateKey.export({ format: 'der', type: 'pkcs8' })
-}
-
-/** The subjectPublicKey of a SubjectPublicKeyInfo, without the octet that counts unused bits. */
-export function publicKeyBits(spki: Uint8Array): Buffer {
-  const info = new DerCursor(readDer(spki), TAG.sequence, 'the public key')
-  info.take(TAG.sequence, 'the algorithm')
-  return info.take(TAG.bitString, 'the key').contents.subarray(1)
 }
 
 /** SHA-256 of SubjectPublicKeyInfo, in lower-case hex: what revocations and the ledger know a key by. */

@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 
 /** Object identifiers, dotted, with the clause that gives them. */
 export const OID = {
@@ -37,8 +37,8 @@ export const OID = {
  * The dotted form of an object identifier's contents octets. Exact for arcs of any size: node-forge's own decoder wraps
  * at 2^32, which would let a forged identifier pass for a known one.
  */
-export function dottedOid(contents: Uint8Array): string {
-  const known = DOTTED.get(Buffer.from(contents).toString('latin1'))
+export function dottedOid(contents: Buffer): string {
+  const known = DOTTED.get(contents.toString('latin1'))
   if (known !== undefined) return known
 
   const arcs: bigint[] = []
@@ -55,8 +55,13 @@ export function dottedOid(contents: Uint8Array): string {
   return [root, first - root * 40n, ...others].join('.')
 }
 
-/** The contents octets of an object identifier as a binary string, the way node-forge takes them. */
+/** The contents octets of one of {@link OID} as a binary string, the way node-forge takes them. */
 export function oidContents(dotted: string): string {
+  return CONTENTS.get(dotted) ?? encodeOid(dotted)
+}
+
+/** X.690 §8.19.4: the first two arcs share an octet. */
+function encodeOid(dotted: string): string {
   const [root = 0, second = 0, ...others] = dotted.split('.').map(Number)
   return String.fromCharCode(...[root * 40 + second, ...others].flatMap(base128))
 }
@@ -68,4 +73,5 @@ function base128(arc: number): number[] {
   return octets
 }
 
-const DOTTED: ReadonlyMap<string, string> = new Map(Object.values(OID).map((dotted) => [oidContents(dotted), dotted]))
+const CONTENTS: ReadonlyMap<string, string> = new Map(Object.values(OID).map((dotted) => [dotted, encodeOid(dotted)]))
+const DOTTED: ReadonlyMap<string, string> = new Map(Array.from(CONTENTS, ([dotted, contents]) => [contents, dotted]))

@@ -1,5 +1,4 @@
-import { Buffer } from 'node:buffer'
-import { primitive, type DerNode } from './der-encode.ts'
+import { ascii, type DerNode } from './der-encode.ts'
 import { TAG } from './der-tags.ts'
 import type { DerValue } from './der.ts'
 
@@ -7,13 +6,12 @@ import type { DerValue } from './der.ts'
 export function encodeTime(date: Date): DerNode {
   const year = date.getUTCFullYear()
   if (Number.isNaN(year) || year < 0 || year > 9999) throw new TypeError('a certificate holds years 0 to 9999')
-  const digits = date
-    .toISOString()
-    .replace(/\.\d+Z$/, 'Z')
-    .replaceAll(/[-:T]/g, '')
+  const day = two(date.getUTCMonth() + 1) + two(date.getUTCDate())
+  const time = two(date.getUTCHours()) + two(date.getUTCMinutes()) + two(date.getUTCSeconds())
+  const text = `${two(year % 100)}${day}${time}Z`
   return year >= 1950 && year < 2050
-    ? primitive(TAG.utcTime, Buffer.from(digits.slice(2), 'latin1'))
-    : primitive(TAG.generalizedTime, Buffer.from(digits, 'latin1'))
+    ? ascii(TAG.utcTime, text)
+    : ascii(TAG.generalizedTime, two(Math.floor(year / 100)) + text)
 }
 
 /** @returns `undefined` for what {@link encodeTime} would not have written: fractions, offsets, 30 February, the other type. */
@@ -26,4 +24,9 @@ export function decodeTime({ tag, contents }: DerValue): Date | undefined {
   if (Number.isNaN(date.getTime())) return undefined
   const canonical = encodeTime(date)
   return canonical.type === tag && canonical.value === text ? date : undefined
+}
+
+/** Two digits. By hand, since `toISOString` and its trimming would be the dearest part of building a certificate. */
+function two(number: number): string {
+  return number < 10 ? `0${number}` : String(number)
 }

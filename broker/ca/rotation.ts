@@ -1,0 +1,88 @@
+import { anchorsOf, type AuthoritySlot, preparedOf } from './authority-slot.ts'
+
+/** How authorities follow each other; all in milliseconds. */
+export interface RotationPolicy {
+  readonly lifetimeMs: number
+  /** A prepared authority waits at least this long, for consumers of the bundle that nobody hears of. */
+  readonly leastDelayMs: number
+  /** So long before the active one ends, the prepared one is activated whoever has not acknowledged it. */
+  readonly deadlineMs: number
+  /** The longest life of a leaf. */
+  readonly longestLeafMs: number
+}
+
+/** The next thing to do about authorities. */
+export type RotationStep =
+  | { readonly do: 'prepare' }
+  /** `forced`: nodes that have not acknowledged the bundle will not trust what is signed from here on. */
+  | { readonly do: 'activate'; readonly keyId: string; readonly forced: boolean }
+  | { readonly do: 'retire'; readonly keyId: string }
+
+/** Whether the prepared authority is behind an anchor that verifiers do not have yet, so that its activation must wait. */
+export function waitsForGate(slots: readonly AuthoritySlot[]): boolean {
+  const prepared = preparedOf(slots)
+  if (!prepared) return false
+  const others = anchorsOf(slots.filter((slot) => slot !== prepared))
+  return !others.some((anchor) => anchor.der.equals(prepared.anchor.der))
+}
+
+/**
+ * What is due at `now`, one step at a time (design §8): *prepared* at half of the active one's life, *active* once the
+ * gate is open (everybody who holds anything has acknowledged the bundle), *old*, and gone.
+ *
+ * @param isGateOpen only asked for where {@link waitsForGate}.
+ * @returns `undefined` while there is nothing to do.
+ */
+export function nextStep(
+  slots: readonly AuthoritySlot[],
+  now: Date,
+  policy: RotationPolicy,
+  isGateOpen: boolean,
+): RotationStep | undefined {
+  const gone = slots.find((slot) => isGone(slot, now))
+  if (gone) return { do: 'retire', keyId: gone.keyId }
+
+  // After a jump of the clock the active one may have ended, or not have begun: then there is no time to wait.
+  const active = slots.find((slot) => slot.state === 'active' && isValid(slot, now))
+  const prepared = preparedOf(slots)
+  if (!prepared) return !active || now >= halfOfLife(active) ? { do: 'prepare' } : undefined
+  if (!active && !isValid(prepared, now)) return { do: 'retire', keyId: prepared.keyId }
+
+  const isLate = !active || now.getTime() >= active.certificate.notAfter.getTime() - policy.deadlineMs
+  const isDelayed = now.getTime() < prepared.preparedAt.getTime() + policy.leastDelayMs
+  const mustWait = waitsForGate(slots) && (!isGateOpen || isDelayed)
+  if (mustWait && !isLate) return undefined
+  return { do: 'activate', keyId: prepared.keyId, forced: mustWait && !isGateOpen }
+}
+
+/** How the slots look once the authority `keyId` signs. */
+export function activated(
+  slots: readonly AuthoritySlot[],
+  keyId: string,
+  now: Date,
+  { longestLeafMs }: RotationPolicy,
+): readonly AuthoritySlot[] {
+  return slots.map((slot) => {
+    if (slot.keyId === keyId) return { ...slot, state: 'active', trustedUntil: undefined }
+    if (slot.state !== 'active') return slot
+    // A leaf never outlives its issuer, so the authority's own end bounds it too.
+    const lastLeafEnds = Math.min(now.getTime() + longestLeafMs, slot.certificate.notAfter.getTime())
+    return { ...slot, state: 'old', trustedUntil: new Date(lastLeafEnds) }
+  })
+}
+
+function halfOfLife({ certificate: { notBefore, notAfter } }: AuthoritySlot): Date {
+  return new Date((notBefore.getTime() + notAfter.getTime()) / 2)
+}
+
+function isValid({ certificate: { notBefore, notAfter } }: AuthoritySlot, now: Date): boolean {
+  return notBefore <= now && now < notAfter
+}
+
+/** Nobody is served by an authority that has ended; the margin is for a clock that has jumped and comes back. */
+const RETIRE_MARGIN_MS = 3_600_000
+
+function isGone({ state, certificate, trustedUntil }: AuthoritySlot, now: Date): boolean {
+  const ends = state === 'old' && trustedUntil ? trustedUntil : certificate.notAfter
+  return now.getTime() > ends.getTime() + RETIRE_MARGIN_MS
+}

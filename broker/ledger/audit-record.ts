@@ -1,0 +1,72 @@
+import type { IssuanceConclusion, IssuanceIntent } from './ledger.ts'
+
+/** What is put down besides issuance. Every value is for operators; tokens and keys have no place here (invariant 6). */
+export interface AuditEvent {
+  readonly event:
+    | 'attestation_refused'
+    | 'issuance_refused'
+    | 'refusals_suppressed'
+    | 'caller_refused'
+    | 'authority_prepared'
+    | 'authority_activated'
+    | 'authority_retired'
+    | 'broker_started'
+  readonly [fact: string]: string | number | boolean | readonly string[] | undefined
+}
+
+/** The record of an intent: what the row of the ledger is derived from, so that both always say the same. */
+export interface IntentRecord {
+  readonly event: 'issuance_intended'
+  readonly at: string
+  readonly kind: IssuanceIntent['kind']
+  readonly serialNumber: string
+  readonly spiffeId: string
+  readonly publicKeySha256: string
+  readonly authorityKeyId: string
+  /** Milliseconds since 1970. */
+  readonly notBefore: number
+  readonly notAfter: number
+  readonly nodeName: string
+  readonly namespace: string
+  readonly podName: string
+  readonly podUid: string
+  readonly serviceAccount: string
+  readonly template: string
+  readonly tokenId: string
+  readonly reviewed: boolean
+}
+
+export interface ConclusionRecord extends IssuanceConclusion {
+  readonly event: 'issuance_concluded'
+  readonly at: string
+}
+
+export interface EndRecord {
+  readonly event: 'svids_ended'
+  readonly at: string
+  readonly nodeName: string
+  readonly serialNumbers: readonly string[]
+}
+
+export function intentRecord(intent: IssuanceIntent, at: Date): IntentRecord {
+  const { pod, notBefore, notAfter } = intent
+  return {
+    event: 'issuance_intended',
+    at: at.toISOString(),
+    kind: intent.kind,
+    serialNumber: intent.serialNumber,
+    spiffeId: intent.spiffeId,
+    publicKeySha256: intent.publicKeySha256,
+    authorityKeyId: intent.authorityKeyId,
+    notBefore: notBefore.getTime(),
+    notAfter: notAfter.getTime(),
+    nodeName: intent.nodeName,
+    namespace: pod?.namespace ?? '',
+    podName: pod?.name ?? '',
+    podUid: pod?.uid ?? '',
+    serviceAccount: pod?.serviceAccount ?? '',
+    template: intent.template,
+    tokenId: intent.tokenId,
+    reviewed: intent.reviewed,
+  }
+}

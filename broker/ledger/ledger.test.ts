@@ -1,0 +1,164 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, expect, test } from 'vitest'
+import { FakeClock } from '../../test/fakes/fake-clock.ts'
+import { MemoryLedger } from '../../test/fakes/memory-ledger.ts'
+import { anIntent, ledgerContract } from './ledger.contract.ts'
+import { MIGRATIONS } from './migrations.ts'
+import { SqliteLedger } from './sqlite-ledger.ts'
+
+const newFile = () => join(mkdtempSync(join(tmpdir(), 'ledger-')), 'ledger.sqlite')
+const clock = new FakeClock()
+const openFile = (file: string, change: { maxPages?: number; onLost?: (error: Error, count: number) => void } = {}) =>
+  SqliteLedger.open({ file, clock, ...change })
+
+ledgerContract('in memory', async () => new MemoryLedger())
+ledgerContract('SQLite', () => openFile(newFile()))
+
+/** Changes a closed ledger behind its back. */
+function tamper(file: string, sql: string): void {
+  const database = new DatabaseSync(file)
+  database.exec(sql)
+  database.close()
+}
+
+async function filled(count = 3): Promise<string> {
+  const file = newFile()
+  const ledger = await openFile(file)
+  await ledger.intend(Array.from({ length: count }, (_, index) => anIntent({ serialNumber: `0${index}` })))
+  await ledger.close()
+  return file
+}
+
+test('everything is there after a restart, and the chain goes on', async () => {
+  const file = await filled()
+  const ledger = await openFile(file)
+  expect(await ledger.find('01')).toMatchObject({ outcome: 'intended' })
+  ledger.record({ event: 'broker_started' })
+  await ledger.intend([anIntent({ serialNumber: '99' })])
+  expect(await ledger.verify()).toBe(5)
+  await ledger.close()
+})
+
+test('intents that arrive together are written together, each caller hears of its own', async () => {
+  const ledger = await openFile(newFile())
+  await Promise.all(
+    Array.from({ length: 500 }, (_, index) =>
+      ledger.intend([anIntent({ serialNumber: String(index).padStart(4, '0') })]),
+    ),
+  )
+  expect(await ledger.verify()).toBe(500)
+  await ledger.close()
+})
+
+test('what waits when it closes is still written', async () => {
+  const file = newFile()
+  const ledger = await openFile(file)
+  const intended = ledger.intend([anIntent()])
+  ledger.conclude([{ serialNumber: '40aa01', outcome: 'issued' }])
+  await ledger.close()
+  await intended
+  const again = await openFile(file)
+  expect(await again.find('40aa01')).toMatchObject({ outcome: 'issued' })
+  await again.close()
+  await expect(again.intend([anIntent()])).rejects.toMatchObject({ code: 'store_unavailable' })
+})
+
+describe('refuses to start on', () => {
+  test.for([
+    { name: 'a changed record', sql: `UPDATE audit SET record = replace(record, 'cart', 'till') WHERE seq = 2` },
+    { name: 'a record that is gone', sql: 'DELETE FROM audit WHERE seq = 2' },
+    { name: 'a record that was put in', sql: `INSERT INTO audit VALUES (4, '{}', 'aa')` },
+  ])('$name', async ({ sql }) => {
+    const file = await filled()
+    tamper(file, sql)
+    await expect(openFile(file)).rejects.toMatchObject({ code: 'store_corrupt' })
+  })
+
+  test('a database of a newer program', async () => {
+    const file = await filled()
+    tamper(file, `PRAGMA user_version = ${MIGRATIONS.length + 1}`)
+    await expect(openFile(file)).rejects.toMatchObject({ code: 'store_too_new' })
+  })
+
+  test('a file that is no database', async () => {
+    const file = newFile()
+    writeFileSync(file, 'this is not a database, by far'.repeat(300))
+    await expect(openFile(file)).rejects.toMatchObject({ code: 'store_corrupt' })
+  })
+
+  test('a database with damaged pages', async () => {
+    const file = await filled(200)
+    const bytes = readFileSync(file)
+    bytes.fill(0x5a, 4096)
+    writeFileSync(file, bytes)
+    await expect(openFile(file)).rejects.toMatchObject({ code: 'store_corrupt' })
+  })
+
+  test('a folder that is not there', async () => {
+    await expect(openFile('/nonexistent/folder/ledger.sqlite')).rejects.toMatchObject({ code: 'store_unavailable' })
+  })
+
+  test('a ledger that another broker has open', async () => {
+    const file = newFile()
+    const first = await openFile(file)
+    await expect(openFile(file)).rejects.toMatchObject({
+      code: 'store_unavailable',
+      message: expect.stringContaining('locked'),
+    })
+    await first.close()
+  })
+})
+
+test('invariant 2: a full disk refuses the intent, says so, and recovers by itself', async () => {
+  const file = newFile()
+  const lost: number[] = []
+  const ledger = await openFile(file, { maxPages: 12, onLost: (_, count) => void lost.push(count) })
+  const many = Array.from({ length: 500 }, (_, index) => anIntent({ serialNumber: String(index).padStart(4, '0') }))
+  ledger.record({ event: 'broker_started' })
+  await expect(ledger.intend(many)).rejects.toMatchObject({
+    code: 'store_unavailable',
+    message: expect.stringContaining('full'),
+  })
+  expect(ledger.problem()).toContain('full')
+  expect(lost).toEqual([1])
+  await ledger.intend([anIntent()])
+  expect(ledger.problem()).toBeUndefined()
+  expect(await ledger.verify()).toBe(1)
+  await ledger.close()
+})
+
+test('invariant 6: no token and no key is in the file', async () => {
+  const file = await filled()
+  expect(readFileSync(file).includes('eyJ')).toBe(false)
+  expect(readFileSync(file).includes('PRIVATE KEY')).toBe(false)
+})
+
+test('invariant 2: what was awaited survives SIGKILL of the process', async () => {
+  const file = newFile()
+  const program = `
+    const { SqliteLedger } = await import(${JSON.stringify(new URL('./sqlite-ledger.ts', import.meta.url).href)})
+    const { systemClock } = await import(${JSON.stringify(new URL('../../core/runtime/system-clock.ts', import.meta.url).href)})
+    const ledger = await SqliteLedger.open({ file: ${JSON.stringify(file)}, clock: systemClock })
+    const intent = JSON.parse(process.argv[1], (key, value) => (key.startsWith('not') ? new Date(value) : value))
+    await ledger.intend([intent])
+    ledger.conclude([{ serialNumber: intent.serialNumber, outcome: 'issued' }])
+    process.kill(process.pid, 'SIGKILL')
+  `
+  const { signal, stderr } = spawnSync(process.execPath, [
+    '--input-type=module',
+    '-e',
+    program,
+    '--',
+    JSON.stringify(anIntent()),
+  ])
+  expect(signal, stderr.toString()).toBe('SIGKILL')
+  const ledger = await openFile(file)
+  // The result may or may not have made it; either way it counts as issued.
+  expect((await ledger.find('40aa01'))?.outcome).toMatch(/intended|issued/)
+  await ledger.verify()
+  await ledger.close()
+})

@@ -1,0 +1,209 @@
+import { Worker } from 'node:worker_threads'
+import type { Clock } from '../../core/runtime/clock.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import { type AuditEvent, type ConclusionRecord, type EndRecord, intentRecord } from './audit-record.ts'
+import type { IssuanceConclusion, IssuanceIntent, IssuanceRow, Ledger } from './ledger.ts'
+import type { Answers, Query } from './sqlite-reader.ts'
+import type { DatabaseOptions } from './sqlite-database.ts'
+import type { Reply, Request } from './sqlite-worker.ts'
+import type { Write } from './sqlite-writer.ts'
+import { storeError } from './store-error.ts'
+
+/** Writes that may wait for the disk; more are refused with `overloaded`. At 400 bytes each this is 8 MiB. */
+const MAX_WAITING = 20_000
+/** Writes of one transaction: bounds how long the first of them waits for the last. */
+const MAX_BATCH = 2_000
+
+export interface SqliteLedgerOptions extends DatabaseOptions {
+  readonly clock: Clock
+  /** Hears of writes that nobody waits for and that were lost: results, audit records. */
+  readonly onLost?: (error: Error, count: number) => void
+}
+
+/**
+ * The ledger in SQLite, behind a worker thread. Whatever arrives while a transaction is on its way to the disk is
+ * written together in the next one (group commit), and crosses to the worker in one message.
+ */
+export class SqliteLedger implements Ledger {
+  readonly #worker: Worker
+  readonly #clock: Clock
+  readonly #onLost: (error: Error, count: number) => void
+  /** Kind and text by turns. */
+  #writes: string[] = []
+  /** Who waits for the writes that are waiting. */
+  #committed: { resolve: () => void; reject: (error: Error) => void }[] = []
+  #unawaited = 0
+  #isFlushing = false
+  #isScheduled = false
+  readonly #replies: ((reply: Reply) => void)[] = []
+  #problem: string | undefined
+  #broken: Error | undefined
+
+  /** @throws `IdentityError` `store_unavailable`, `store_corrupt` or `store_too_new`. */
+  static async open({ clock, onLost, ...options }: SqliteLedgerOptions): Promise<SqliteLedger> {
+    const worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), {
+      workerData: options,
+      name: 'ledger',
+      // Flags of the process that are not for a worker would keep it from starting.
+      execArgv: [],
+      // Short-lived rows are all that this thread allocates: a small young generation keeps its pauses short.
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    })
+    const ledger = new SqliteLedger(worker, clock, onLost ?? (() => {}))
+    await ledger.#reply()
+    return ledger
+  }
+
+  private constructor(worker: Worker, clock: Clock, onLost: (error: Error, count: number) => void) {
+    this.#worker = worker
+    this.#clock = clock
+    this.#onLost = onLost
+    worker.on('message', (reply: Reply) => this.#replies.shift()?.(reply))
+    worker.on('error', (error) => this.#break(error))
+    worker.on('exit', () => this.#break(new Error('the worker of the ledger has ended')))
+  }
+
+  intend(intents: readonly IssuanceIntent[]): Promise<void> {
+    const at = this.#clock.now()
+    return this.#commit(intents.map((intent) => ['intent', JSON.stringify(intentRecord(intent, at))]))
+  }
+
+  conclude(conclusions: readonly IssuanceConclusion[]): void {
+    const at = this.#clock.now().toISOString()
+    for (const { serialNumber, outcome } of conclusions) {
+      const record: ConclusionRecord = { event: 'issuance_concluded', at, serialNumber, outcome }
+      this.#writeUnawaited('conclusion', record)
+    }
+  }
+
+  end(nodeName: string, serialNumbers: readonly string[]): void {
+    const record: EndRecord = { event: 'svids_ended', at: this.#clock.now().toISOString(), nodeName, serialNumbers }
+    this.#writeUnawaited('end', record)
+  }
+
+  record(event: AuditEvent): void {
+    this.#writeUnawaited('audit', { at: this.#clock.now().toISOString(), ...event })
+  }
+
+  find(serialNumber: string): Promise<IssuanceRow | undefined> {
+    return this.#ask({ ask: 'find', serialNumber })
+  }
+
+  unexpired(at: Date): Promise<ReadonlyMap<string, Date>> {
+    return this.#ask({ ask: 'holders', at: at.getTime() })
+  }
+
+  load(): Promise<string | undefined> {
+    return this.#ask({ ask: 'authorities' })
+  }
+
+  save(document: string): Promise<void> {
+    return this.#commit([['authorities', document]])
+  }
+
+  verify(): Promise<number> {
+    return this.#ask({ ask: 'verify' })
+  }
+
+  problem(): string | undefined {
+    return this.#problem
+  }
+
+  async close(): Promise<void> {
+    while (!this.#broken && (this.#writes.length > 0 || this.#isFlushing)) await this.#commit([]).catch(() => {})
+    if (this.#broken) return
+    const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()))
+    this.#broken = new Error('the ledger is closed')
+    this.#worker.postMessage({ close: true } satisfies Request)
+    await exited
+  }
+
+  #commit(writes: readonly Write[]): Promise<void> {
+    if (this.#broken) return Promise.reject(this.#unavailable())
+    if (this.#writes.length + 2 * writes.length > 2 * MAX_WAITING) {
+      return Promise.reject(
+        new IdentityError('overloaded', 'too many writes wait for the ledger; try again', { retryAfterMs: 1000 }),
+      )
+    }
+    for (const [kind, text] of writes) this.#writes.push(kind, text)
+    return new Promise((resolve, reject) => {
+      this.#committed.push({ resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  #writeUnawaited(kind: Write[0], record: object): void {
+    if (this.#broken || this.#writes.length >= 2 * MAX_WAITING) {
+      this.#onLost(this.#unavailable(), 1)
+      return
+    }
+    this.#writes.push(kind, JSON.stringify(record))
+    this.#unawaited += 1
+    this.#schedule()
+  }
+
+  /** Once per turn of the event loop, so that all that arrives in one turn crosses in one message. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#isFlushing) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
+      void this.#flush()
+    })
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#isFlushing) return
+    this.#isFlushing = true
+    while ((this.#writes.length > 0 || this.#committed.length > 0) && !this.#broken) {
+      const writes = this.#writes
+      const committed = this.#committed
+      const unawaited = this.#unawaited
+      this.#writes = []
+      this.#committed = []
+      this.#unawaited = 0
+      try {
+        for (let start = 0; start < writes.length; start += 2 * MAX_BATCH) {
+          await this.#send({ writes: writes.slice(start, start + 2 * MAX_BATCH) })
+        }
+        this.#problem = undefined
+        for (const { resolve } of committed) resolve()
+      } catch (error) {
+        this.#problem = (error as Error).message
+        for (const { reject } of committed) reject(error as Error)
+        if (unawaited > 0) this.#onLost(error as Error, unawaited)
+      }
+    }
+    this.#isFlushing = false
+  }
+
+  #ask<Q extends Query>(query: Q): Promise<Answers[Q['ask']]> {
+    if (this.#broken) return Promise.reject(this.#unavailable())
+    return this.#send({ query }) as Promise<Answers[Q['ask']]>
+  }
+
+  #send(request: Request): Promise<unknown> {
+    if (this.#broken) return Promise.reject(this.#unavailable())
+    this.#worker.postMessage(request)
+    return this.#reply()
+  }
+
+  /** The worker answers in the order it is asked. */
+  #reply(): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#replies.push((reply) => ('failure' in reply ? reject(storeError(reply.failure)) : resolve(reply.value)))
+    })
+  }
+
+  #break(error: Error): void {
+    this.#broken ??= error
+    this.#problem = 'the ledger has stopped'
+    const failure = { code: 'store_unavailable', message: 'the ledger has stopped', detail: error.message } as const
+    for (const settle of this.#replies.splice(0)) settle({ failure })
+    for (const { reject } of this.#committed.splice(0)) reject(this.#unavailable())
+  }
+
+  #unavailable(): IdentityError {
+    return new IdentityError('store_unavailable', 'the ledger has stopped', { cause: this.#broken })
+  }
+}

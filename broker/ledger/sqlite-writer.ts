@@ -1,0 +1,105 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { link } from './audit-chain.ts'
+import type { ConclusionRecord, EndRecord, IntentRecord } from './audit-record.ts'
+import { headOf } from './sqlite-database.ts'
+
+/**
+ * One thing to write, as it crosses to the worker: two strings are the cheapest that there is to clone. Rows are derived
+ * from the text of the audit record, which is chained exactly as it stands.
+ */
+export type Write = readonly [kind: 'audit' | 'intent' | 'conclusion' | 'end' | 'authorities', text: string]
+
+/** Turns batches of writes into transactions. */
+export class SqliteWriter {
+  readonly #database: DatabaseSync
+  readonly #statements
+  #head: { readonly seq: number; readonly hash: string }
+
+  constructor(database: DatabaseSync) {
+    this.#database = database
+    this.#head = headOf(database)
+    this.#statements = prepare(database)
+  }
+
+  /** Writes all or nothing; returns once it is on the disk. */
+  commit(writes: readonly Write[]): void {
+    const before = this.#head
+    const holders = new Map<string, number>()
+    this.#database.exec('BEGIN IMMEDIATE')
+    try {
+      for (const [kind, text] of writes) this.#apply(kind, text, holders)
+      for (const [nodeName, notAfter] of holders) this.#statements.holder.run(nodeName, notAfter)
+      this.#database.exec('COMMIT')
+    } catch (error) {
+      this.#head = before
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  #apply(kind: Write[0], text: string, holders: Map<string, number>): void {
+    if (kind === 'authorities') {
+      this.#statements.authorities.run(text)
+      return
+    }
+    this.#append(text)
+    if (kind === 'intent') this.#intend(JSON.parse(text) as IntentRecord, holders)
+    else if (kind === 'conclusion') this.#conclude(JSON.parse(text) as ConclusionRecord)
+    else if (kind === 'end') this.#end(JSON.parse(text) as EndRecord)
+  }
+
+  #append(text: string): void {
+    const seq = this.#head.seq + 1
+    const hash = link(this.#head.hash, text)
+    this.#statements.audit.run(seq, text, hash)
+    this.#head = { seq, hash }
+  }
+
+  #intend(record: IntentRecord, holders: Map<string, number>): void {
+    const { serialNumber, kind, spiffeId, nodeName, namespace, serviceAccount, podUid } = record
+    const { publicKeySha256, authorityKeyId, notAfter } = record
+    this.#statements.intent.run(
+      serialNumber,
+      kind,
+      spiffeId,
+      nodeName,
+      namespace,
+      serviceAccount,
+      podUid,
+      publicKeySha256,
+      authorityKeyId,
+      notAfter,
+    )
+    if (nodeName !== '') holders.set(nodeName, Math.max(notAfter, holders.get(nodeName) ?? 0))
+  }
+
+  #conclude({ serialNumber, outcome }: ConclusionRecord): void {
+    this.#statements.conclusion.run(outcome, serialNumber)
+  }
+
+  #end({ at, nodeName, serialNumbers }: EndRecord): void {
+    const endedAt = Date.parse(at)
+    for (const serialNumber of serialNumbers) this.#statements.end.run(endedAt, serialNumber, nodeName)
+  }
+}
+
+function prepare(database: DatabaseSync) {
+  return {
+    audit: database.prepare('INSERT INTO audit (seq, record, hash) VALUES (?, ?, ?)'),
+    intent: database.prepare(
+      `INSERT INTO issuance (serial_number, kind, spiffe_id, node_name, namespace, service_account, pod_uid,
+         public_key_sha256, authority_key_id, not_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    conclusion: database.prepare('UPDATE issuance SET outcome = ? WHERE serial_number = ?'),
+    end: database.prepare(
+      'UPDATE issuance SET ended_at = ? WHERE serial_number = ? AND node_name = ? AND ended_at IS NULL',
+    ),
+    holder: database.prepare(
+      `INSERT INTO holder (node_name, not_after) VALUES (?, ?)
+         ON CONFLICT (node_name) DO UPDATE SET not_after = max(not_after, excluded.not_after)`,
+    ),
+    authorities: database.prepare(
+      'INSERT INTO authorities (id, document) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET document = excluded.document',
+    ),
+  }
+}

@@ -1,0 +1,111 @@
+import { spawn } from 'node:child_process'
+import { attachCluster, findCluster } from './attach.ts'
+import { elapsed, logToStderr as log } from './base/log.ts'
+import { cleanUp } from './clean-up.ts'
+import { ADMIN_KUBECONFIG, type NodeName, NODES } from './layout.ts'
+import { whileLocked } from './machine/lock.ts'
+import { ensurePackages } from './machine/packages.ts'
+import { startCluster } from './start.ts'
+import { buildTools } from './tools/build.ts'
+
+const USAGE = `usage: npm run cluster -- <command>
+
+  build                     install and build what the cluster needs
+  up                        start the cluster; it stays up until \`down\`
+  down                      stop it, and remove whatever is left of it
+  status                    say whether it is up
+  kubectl …                 run kubectl as admin
+  shell node-a|node-b [command …]
+                            a root shell (or a command) in the node's mounts and network`
+
+async function main([command, ...args]: readonly string[]): Promise<number> {
+  switch (command) {
+    case 'build':
+      await ensurePackages(log)
+      await buildTools(log, interrupted())
+      return 0
+    case 'up':
+      return up()
+    case 'down':
+      return down()
+    case 'status':
+      return status()
+    case 'kubectl': {
+      const cluster = await attachCluster()
+      return foreground(cluster.tool('kubectl'), args, { KUBECONFIG: ADMIN_KUBECONFIG })
+    }
+    case 'shell':
+      return shell(args)
+    default:
+      log(USAGE)
+      return 2
+  }
+}
+
+async function up(): Promise<number> {
+  if (await findCluster()) {
+    log('a test cluster is up already')
+    return 0
+  }
+  await startCluster({ log, signal: interrupted(), detached: true })
+  log(`the cluster is up; for a kubectl of your own: export KUBECONFIG=${ADMIN_KUBECONFIG}`)
+  return 0
+}
+
+async function down(): Promise<number> {
+  const start = performance.now()
+  await whileLocked(log, cleanUp)
+  log(`the cluster is down (${elapsed(start)})`)
+  return 0
+}
+
+async function status(): Promise<number> {
+  const cluster = await findCluster()
+  if (!cluster) {
+    log('no test cluster is up')
+    return 1
+  }
+  process.stdout.write(await cluster.kubectl(['get', 'nodes,pods', '--all-namespaces', '-o', 'wide']))
+  return 0
+}
+
+async function shell([name, command = 'bash', ...args]: readonly string[]): Promise<number> {
+  const node = NODES.find((node) => node.name === name)?.name satisfies NodeName | undefined
+  if (!node) {
+    log(USAGE)
+    return 2
+  }
+  const cluster = await attachCluster()
+  const { mountOf, networkOf } = cluster.node(node).placement
+  return foreground('nsenter', [
+    `--mount=/proc/${mountOf}/ns/mnt`,
+    `--net=/proc/${networkOf}/ns/net`,
+    '--',
+    command,
+    ...args,
+  ])
+}
+
+function foreground(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, ...env } })
+    child.on('error', reject)
+    child.on('close', (code) => resolve(code ?? 1))
+  })
+}
+
+/** Aborted by Ctrl-C or SIGTERM, so that a half-started cluster is undone. */
+function interrupted(): AbortSignal {
+  const controller = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => controller.abort(new Error(`stopped by ${signal}`)))
+  }
+  return controller.signal
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  log(error instanceof Error ? error.message : String(error))
+  process.exitCode = 1
+}

@@ -1,0 +1,124 @@
+import { Buffer } from 'node:buffer'
+import { once } from 'node:events'
+import { chmod, rename, rm } from 'node:fs/promises'
+import { createServer, type Server as SocketServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { Server, ServerCredentials } from '@grpc/grpc-js'
+import type { Clock } from '../../core/runtime/clock.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import type { Log } from '../../core/runtime/log.ts'
+import { addService, type EndedCall } from '../../proto/grpc-server.ts'
+import { nameConnection } from '../../proto/named-connection.ts'
+import { Identity, Node } from '../../proto/gen/third_party/csi/v1/csi_pb.ts'
+import { Registration } from '../../proto/gen/third_party/pluginregistration/api_pb.ts'
+import { DRIVER_NAME, identityService } from './identity-service.ts'
+import { nodeService } from './node-service.ts'
+import { registrationService } from './registration-service.ts'
+import type { Volumes } from './volumes.ts'
+
+export interface CsiServerOptions {
+  /** kubelet's folder of plug-in sockets, for example /var/lib/kubelet/plugins_registry. */
+  readonly pluginsRegistry: string
+  readonly nodeName: string
+  readonly version: string
+  /** A call has ended, for a metric and a log line. */
+  readonly ended: (call: EndedCall) => void
+}
+
+export interface CsiServerDependencies {
+  readonly volumes: Volumes
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** sun_path without its ending NUL; Node.js would cut a longer one short without a word. */
+const MAX_PATH_BYTES = 107
+const MAX_CONNECTIONS = 16
+const MAX_MESSAGE_BYTES = 1024 * 1024
+/** kubelet is not to be flooded by a registration that it keeps refusing. */
+const REFUSED_WAIT_MS = 10_000
+
+/** The driver's socket: Registration, Identity and Node on one, for kubelet alone. */
+export class CsiServer {
+  readonly #path: string
+  readonly #next: string
+  readonly #grpc: Server
+  readonly #dependencies: CsiServerDependencies
+  readonly #stopping = new AbortController()
+  readonly #connections = new Set<Socket>()
+  #listener: SocketServer | undefined
+
+  private constructor(options: CsiServerOptions, dependencies: CsiServerDependencies) {
+    const name = `${DRIVER_NAME}-reg.sock`
+    // The name is always the same: kubelet refuses a second socket that announces the same driver. It looks at no name
+    // that begins with a dot, so that the socket is whole before it is seen.
+    this.#path = join(options.pluginsRegistry, name)
+    this.#next = join(options.pluginsRegistry, `.${name}`)
+    this.#dependencies = dependencies
+    this.#grpc = new Server({ 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES })
+    const { volumes, log } = dependencies
+    addService(this.#grpc, Identity, identityService(options.version), options.ended)
+    addService(this.#grpc, Node, nodeService(options.nodeName, volumes), options.ended)
+    const again = () => void this.#registerAgain().catch((error: unknown) => log.error({ err: error }, 'no socket'))
+    addService(this.#grpc, Registration, registrationService(log, again), options.ended)
+  }
+
+  /** Listens; kubelet finds the socket by itself. */
+  static async start(options: CsiServerOptions, dependencies: CsiServerDependencies): Promise<CsiServer> {
+    const server = new CsiServer(options, dependencies)
+    if (Buffer.byteLength(server.#next) > MAX_PATH_BYTES) {
+      throw new IdentityError(
+        'config_invalid',
+        `csi.pluginsRegistry is too long for a socket (${MAX_PATH_BYTES} bytes)`,
+      )
+    }
+    await server.#listen()
+    return server
+  }
+
+  /** Takes the socket away and ends what runs; kubelet asks again once there is a socket again. */
+  async close(): Promise<void> {
+    this.#stopping.abort(new IdentityError('shutting_down', 'the agent is stopping'))
+    await this.#stopListening()
+    this.#grpc.forceShutdown()
+    for (const connection of this.#connections) connection.destroy()
+  }
+
+  async #listen(): Promise<void> {
+    const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure())
+    const listener = createServer((connection) => {
+      this.#connections.add(connection)
+      connection.once('close', () => this.#connections.delete(connection))
+      connection.on('error', () => {})
+      nameConnection(connection, 'kubelet')
+      injector.injectConnection(connection)
+    })
+    listener.maxConnections = MAX_CONNECTIONS
+    this.#listener = listener
+    await rm(this.#next, { force: true })
+    listener.listen(this.#next)
+    await once(listener, 'listening')
+    await chmod(this.#next, 0o600)
+    // kubelet registers anew where it sees a socket go and another come.
+    await rm(this.#path, { force: true })
+    await rename(this.#next, this.#path)
+  }
+
+  async #stopListening(): Promise<void> {
+    this.#listener?.close()
+    this.#listener = undefined
+    await rm(this.#path, { force: true })
+  }
+
+  async #registerAgain(): Promise<void> {
+    const { clock } = this.#dependencies
+    const { signal } = this.#stopping
+    const stopped = await clock.sleep(REFUSED_WAIT_MS, signal).then(
+      () => false,
+      () => true,
+    )
+    if (stopped) return
+    await this.#stopListening()
+    if (!signal.aborted) await this.#listen()
+  }
+}

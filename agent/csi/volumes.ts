@@ -1,0 +1,152 @@
+import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
+import type { Log } from '../../core/runtime/log.ts'
+import type { NodePublishVolumeRequest, NodeUnpublishVolumeRequest } from '../../proto/gen/third_party/csi/v1/csi_pb.ts'
+import type { VolumeDelivery } from '../volume/volume-delivery.ts'
+import type { PodRef } from '../workloads/workload.ts'
+import {
+  parsePublish,
+  parsePublishReference,
+  parseUnpublish,
+  type PublishRequest,
+  type PublishSettings,
+  tokenOf,
+} from './publish-request.ts'
+import type { PublishedWorkloads } from './published-workloads.ts'
+import { parseTargetPath, type TargetPath } from './target-path.ts'
+import type { VolumeRecord, VolumeRecords } from './volume-records.ts'
+
+export interface VolumesDependencies {
+  readonly workloads: PublishedWorkloads
+  readonly records: VolumeRecords
+  /** Makes the delivery to a target path; nothing is touched by that. */
+  readonly deliverTo: (target: TargetPath, gid: number | undefined) => VolumeDelivery
+  readonly settings: PublishSettings
+  readonly log: Log
+}
+
+/** A first publish on its way. */
+interface Flight {
+  readonly targetPath: string
+  readonly done: Promise<void>
+  /** The volume is being unpublished. */
+  readonly abandon: () => void
+}
+
+/** The volumes that kubelet asked for, from publish to unpublish. */
+export class Volumes {
+  readonly #dependencies: VolumesDependencies
+  readonly #flights = new Map<string, Flight>()
+  readonly #removals = new Map<string, Promise<void>>()
+  /** Target paths of volumes that are served. */
+  readonly #published = new Map<string, string>()
+
+  constructor(dependencies: VolumesDependencies) {
+    this.#dependencies = dependencies
+  }
+
+  /**
+   * Serves a publish. kubelet repeats it every minute or so, and in bursts: from the second on it brings a fresh token
+   * and is answered OK whatever it says else, even once the SVID has expired, for an error would only make kubelet back
+   * off and the next token come later (design §10). On a failure of the first nothing is left behind: kubelet may never
+   * unpublish a volume whose publish it takes to have failed for good.
+   */
+  async publish(request: NodePublishVolumeRequest): Promise<void> {
+    const { settings, workloads } = this.#dependencies
+    const reference = parsePublishReference(request, settings)
+    const { volumeId, target } = reference
+    await this.#removals.get(volumeId)?.catch(() => {})
+    const targetPath = this.#flights.get(volumeId)?.targetPath ?? this.#published.get(volumeId)
+    if (targetPath !== undefined) {
+      if (targetPath !== target.path) refuseTarget()
+      try {
+        workloads.refreshToken(volumeId, tokenOf(request, reference, settings))
+      } catch (error) {
+        this.#dependencies.log.warn({ volumeId, code: codeOf(error) }, 'the token of a republish is not used')
+      }
+      return this.#flights.get(volumeId)?.done
+    }
+    return this.#takeOff(parsePublish(request, settings))
+  }
+
+  /** Ends a volume, known or not, half made or whole. Waits for nobody but the node itself. */
+  async unpublish(request: NodeUnpublishVolumeRequest): Promise<void> {
+    const { volumeId, target } = parseUnpublish(request, this.#dependencies.settings)
+    const known = this.#flights.get(volumeId)?.targetPath ?? this.#published.get(volumeId)
+    if (known !== undefined && known !== target.path) refuseTarget()
+    const running = this.#removals.get(volumeId)
+    if (running) return running
+    const removal = this.#remove(volumeId, target).finally(() => this.#removals.delete(volumeId))
+    this.#removals.set(volumeId, removal)
+    return removal
+  }
+
+  /** Takes up a volume that was published before the agent was started. */
+  async recover({ volumeId, targetPath, pod, gid }: VolumeRecord): Promise<void> {
+    const { deliverTo, settings, workloads } = this.#dependencies
+    const delivery = deliverTo(parseTargetPath(targetPath, settings.kubeletDirectory), gid)
+    await workloads.recover({ id: volumeId, pod, delivery })
+    this.#published.set(volumeId, targetPath)
+  }
+
+  #takeOff(request: PublishRequest): Promise<void> {
+    const abandoned = new AbortController()
+    const { volumeId } = request
+    const done = this.#firstPublish(request, abandoned.signal).finally(() => this.#flights.delete(volumeId))
+    const abandon = () => abandoned.abort(new IdentityError('workload_unknown', 'the volume was unpublished meanwhile'))
+    this.#flights.set(volumeId, { targetPath: request.target.path, done, abandon })
+    return done
+  }
+
+  async #firstPublish({ volumeId, target, pod, token, gid }: PublishRequest, abandoned: AbortSignal): Promise<void> {
+    const { deliverTo, records, log } = this.#dependencies
+    const delivery = deliverTo(target, gid)
+    let holds = false
+    try {
+      // The record first: what is mounted without one is not found again.
+      await records.save({ volumeId, targetPath: target.path, pod, gid })
+      // An agent that has lost its record finds a volume that containers use: it is taken up again, never emptied.
+      holds = (await delivery.prepare()) && (await delivery.read()) !== undefined
+      abandoned.throwIfAborted()
+      await this.#serve(holds, { id: volumeId, pod, delivery, token })
+      abandoned.throwIfAborted()
+      this.#published.set(volumeId, target.path)
+    } catch (error) {
+      await this.#cleanUp(volumeId, delivery, holds).catch((left: unknown) => {
+        log.error({ volumeId, code: codeOf(left), err: left }, 'a failed publish could not be cleaned up')
+      })
+      throw error
+    }
+  }
+
+  async #cleanUp(volumeId: string, delivery: VolumeDelivery, holds: boolean): Promise<void> {
+    if (holds) return delivery.close()
+    await delivery.remove()
+    await this.#dependencies.records.delete(volumeId)
+  }
+
+  async #serve(
+    holds: boolean,
+    workload: { id: string; pod: PodRef; delivery: VolumeDelivery; token: string },
+  ): Promise<void> {
+    const { workloads } = this.#dependencies
+    if (!holds) return workloads.add(workload)
+    await workloads.recover(workload)
+    workloads.refreshToken(workload.id, workload.token)
+  }
+
+  async #remove(volumeId: string, target: TargetPath): Promise<void> {
+    const { workloads, records, deliverTo } = this.#dependencies
+    const flight = this.#flights.get(volumeId)
+    flight?.abandon()
+    await workloads.remove(volumeId)
+    await flight?.done.catch(() => {})
+    // Whatever is left on the path, for example of an agent that is no more.
+    await deliverTo(target, undefined).remove()
+    await records.delete(volumeId)
+    this.#published.delete(volumeId)
+  }
+}
+
+function refuseTarget(): never {
+  throw new IdentityError('volume_request_invalid', 'the volume is published on another target_path')
+}

@@ -1,0 +1,80 @@
+import { statfs } from 'node:fs/promises'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import { Directory } from './directory.ts'
+import type { VolumePlace } from './volume-place.ts'
+
+/** Where a workload without Kubernetes finds its files: `<root>/<name>`. */
+export interface DirectoryPlaceOptions {
+  readonly root: string
+  readonly name: string
+  /** The operator's flag: private keys may be written to a disk (design §3). */
+  readonly allowDisk: boolean
+}
+
+/** `f_type` of statfs(2): TMPFS_MAGIC and RAMFS_MAGIC. */
+const IN_MEMORY = new Set([0x01021994, 0x858458f6])
+const WRITABLE_BY_OTHERS = 0o022
+
+/** A folder that is there already or is made; nothing is mounted, and no root is needed. */
+export class DirectoryPlace implements VolumePlace {
+  readonly #options: DirectoryPlaceOptions
+
+  constructor(options: DirectoryPlaceOptions) {
+    this.#options = options
+  }
+
+  async open(): Promise<Directory | undefined> {
+    const root = await Directory.open(this.#options.root)
+    try {
+      const exists = (await root.entry(this.#options.name)) !== undefined
+      return exists ? await this.#checked(await root.child(this.#options.name)) : undefined
+    } finally {
+      await root.close()
+    }
+  }
+
+  async prepare(): Promise<Directory> {
+    const existing = await this.open()
+    if (existing) return existing
+    const root = await Directory.open(this.#options.root)
+    try {
+      const made = await root.makeChild(this.#options.name)
+      await made.grant({ mode: 0o755 })
+      return await this.#checked(made)
+    } finally {
+      await root.close()
+    }
+  }
+
+  /** A folder grows by itself. */
+  async reserve(): Promise<void> {}
+
+  async release(): Promise<void> {
+    const root = await Directory.open(this.#options.root)
+    try {
+      // What others put beside our files is theirs, and keeps the folder.
+      await root.removeChild(this.#options.name).catch((error: unknown) => {
+        if (!(error instanceof IdentityError)) throw error
+      })
+    } finally {
+      await root.close()
+    }
+  }
+
+  async #checked(directory: Directory): Promise<Directory> {
+    try {
+      const { uid, mode } = await directory.stat()
+      if (uid !== process.geteuid?.() || (mode & WRITABLE_BY_OTHERS) !== 0) {
+        throw new IdentityError('volume_tampered', 'others than the agent may write in the folder')
+      }
+      const { type } = await statfs(directory.path)
+      if (!this.#options.allowDisk && !IN_MEMORY.has(type)) {
+        throw new IdentityError('disk_not_allowed', 'the folder is not on a tmpfs, and a disk is not allowed for keys')
+      }
+      return directory
+    } catch (error) {
+      await directory.close()
+      throw error
+    }
+  }
+}

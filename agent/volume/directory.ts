@@ -1,0 +1,203 @@
+import type { Buffer } from 'node:buffer'
+import { constants, type Stats } from 'node:fs'
+import * as fs from 'node:fs/promises'
+import { IdentityError } from '../../core/runtime/errors.ts'
+
+/** From Linux's fcntl.h; Node.js does not name it. */
+const O_PATH = 0o10000000
+const OPEN_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+const MAX_NAMES = 4096
+
+/** Who may use what is put into a folder. */
+export interface Access {
+  readonly mode: number
+  /** The group it is handed to; without it, it stays in ours. */
+  readonly gid?: number | undefined
+}
+
+/**
+ * A folder held by its descriptor. Node.js has no openat(2); `/proc/self/fd/<descriptor>/<name>` does the same: it starts
+ * from the folder that was opened, whatever has become of its path since. Names are single components and a link that
+ * bears one is never followed, so that nobody who can write in the folder can lead us out of it (design §3).
+ *
+ * What is found to be a link, or of another kind than it should be, is refused as `volume_tampered`.
+ */
+export class Directory {
+  readonly #handle: fs.FileHandle
+
+  private constructor(handle: fs.FileHandle) {
+    this.#handle = handle
+  }
+
+  /** Opens a folder that the operator named; links on the way to it are the operator's. */
+  static async open(path: string): Promise<Directory> {
+    return new Directory(await fs.open(path, OPEN_DIRECTORY))
+  }
+
+  /** A path that works while the folder is open, and is short whatever its depth. */
+  get path(): string {
+    return `/proc/self/fd/${this.#handle.fd}`
+  }
+
+  /** `name` in this folder, as a path. */
+  at(name: string): string {
+    if (!isName(name)) throw new TypeError('not the name of an entry')
+    return `${this.path}/${name}`
+  }
+
+  /** The path that the kernel knows the folder by now. */
+  realPath(): Promise<string> {
+    return fs.readlink(this.path)
+  }
+
+  stat(): Promise<Stats> {
+    return this.#handle.stat()
+  }
+
+  async names(): Promise<string[]> {
+    const names = await fs.readdir(this.path)
+    if (names.length > MAX_NAMES) throw new IdentityError('volume_tampered', 'a folder holds more entries than we make')
+    return names
+  }
+
+  /** What bears `name`, not looking through links; `undefined` for nothing. */
+  async entry(name: string): Promise<Stats | undefined> {
+    return absentAsUndefined(() => fs.lstat(this.at(name)))
+  }
+
+  /** Where the link `name` leads; `undefined` if there is none. */
+  readLink(name: string): Promise<string | undefined> {
+    return absentAsUndefined(() => tampered(name, () => fs.readlink(this.at(name))))
+  }
+
+  async child(name: string): Promise<Directory> {
+    return new Directory(await tampered(name, () => fs.open(this.at(name), OPEN_DIRECTORY | constants.O_NOFOLLOW)))
+  }
+
+  /** Makes a folder, closed to others until {@link Directory.grant}. */
+  async makeChild(name: string): Promise<Directory> {
+    await fs.mkdir(this.at(name), 0o700)
+    return this.child(name)
+  }
+
+  /** Gives the folder itself to others. */
+  async grant({ mode, gid }: Access): Promise<void> {
+    if (gid !== undefined) await this.#handle.chown(-1, gid)
+    await this.#handle.chmod(mode)
+  }
+
+  /** Makes a file, which only its owner can open until it is whole. */
+  async createFile(name: string, contents: Uint8Array, { mode, gid }: Access): Promise<void> {
+    const file = await tampered(name, () => fs.open(this.at(name), CREATE, 0o600))
+    try {
+      await file.writeFile(contents)
+      if (gid !== undefined) await file.chown(-1, gid)
+      await file.chmod(mode)
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Reads a file of our own; a pipe, a device or a file of somebody else's is refused without waiting for it. */
+  async readFile(name: string, maxBytes: number): Promise<Buffer> {
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+    const file = await tampered(name, () => fs.open(this.at(name), flags))
+    try {
+      const stats = await file.stat()
+      if (!stats.isFile() || stats.uid !== process.geteuid?.() || stats.size > maxBytes) {
+        throw new IdentityError('volume_tampered', `${name} is not a file that the agent wrote`)
+      }
+      return await file.readFile()
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Gives the socket `name` to others: the very one that was looked at, even if its name is taken meanwhile. */
+  async grantSocket(name: string, { mode, gid }: Access): Promise<void> {
+    const socket = await tampered(name, () => fs.open(this.at(name), O_PATH | constants.O_NOFOLLOW))
+    try {
+      if (!(await socket.stat()).isSocket()) throw new IdentityError('volume_tampered', `${name} is not our socket`)
+      const itself = `/proc/self/fd/${socket.fd}`
+      if (gid !== undefined) await fs.chown(itself, process.geteuid?.() ?? 0, gid)
+      await fs.chmod(itself, mode)
+    } finally {
+      await socket.close()
+    }
+  }
+
+  async link(name: string, target: string): Promise<void> {
+    await fs.symlink(target, this.at(name))
+  }
+
+  /** Within the folder; neither name is followed. */
+  async rename(from: string, to: string): Promise<void> {
+    await tampered(to, () => fs.rename(this.at(from), this.at(to)))
+  }
+
+  /** Removes a file, a link or a socket; nothing if there is none. */
+  async unlink(name: string): Promise<void> {
+    await absentAsUndefined(() => tampered(name, () => fs.unlink(this.at(name))))
+  }
+
+  /** Removes an empty folder; nothing if there is none. */
+  async removeChild(name: string): Promise<void> {
+    await absentAsUndefined(() => tampered(name, () => fs.rmdir(this.at(name))))
+  }
+
+  /** Removes a folder of files. A folder inside is not ours. */
+  async removeChildWithFiles(name: string): Promise<void> {
+    const child = await this.child(name)
+    try {
+      for (const entry of await child.names()) await child.unlink(entry)
+    } finally {
+      await child.close()
+    }
+    await this.removeChild(name)
+  }
+
+  /** Overwrites a file with zeros, so that its pages hold nothing once they are freed. */
+  async blank(name: string): Promise<void> {
+    const file = await tampered(name, () => fs.open(this.at(name), constants.O_WRONLY | constants.O_NOFOLLOW))
+    try {
+      await file.write(new Uint8Array((await file.stat()).size), 0, undefined, 0)
+    } finally {
+      await file.close()
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close()
+  }
+}
+
+function isName(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0')
+}
+
+/** What the kernel says of links (ELOOP), of other kinds (ENOTDIR, EISDIR, EINVAL of readlink) and of names in use. */
+const NOT_OURS = new Set(['ELOOP', 'ENOTDIR', 'EISDIR', 'EINVAL', 'EEXIST', 'ENOTEMPTY', 'ENXIO'])
+
+async function tampered<T>(name: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!NOT_OURS.has(errnoOf(error) ?? '')) throw error
+    throw new IdentityError('volume_tampered', `${name} is not what the agent put there`, { cause: error })
+  }
+}
+
+async function absentAsUndefined<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work()
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** The kernel's word for what went wrong, for example `ENOENT`. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}

@@ -1,0 +1,119 @@
+import type { Socket } from 'node:net'
+import type { Clock } from '../../core/runtime/clock.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import type { Delivered, Delivery, SvidMaterial } from '../workloads/workload.ts'
+import { type Directory, errnoOf } from './directory.ts'
+import { PodSocket, SOCKET } from './pod-socket.ts'
+import { volumeFiles } from './volume-files.ts'
+import type { VolumePlace } from './volume-place.ts'
+import { readSvid } from './volume-reader.ts'
+import { wipe, writeGeneration } from './volume-writer.ts'
+
+/** What a delivery is made of. */
+export interface VolumeDeliveryOptions {
+  readonly place: VolumePlace
+  /** The pod's fsGroup; without one, any user of the pod may read. */
+  readonly gid?: number | undefined
+  readonly clock: Clock
+  /** Told that the files are not as the agent left them, and will be written anew. */
+  readonly damaged?: (error: unknown) => void
+}
+
+/**
+ * Delivers one workload's identity into its volume. Calls take turns, so that the end of a pod, which may come while
+ * its first identity is being written, leaves nothing behind: after {@link VolumeDelivery.remove} nothing is written.
+ */
+export class VolumeDelivery implements Delivery {
+  readonly #options: VolumeDeliveryOptions
+  #turn: Promise<unknown> = Promise.resolve()
+  #ended = false
+  #volume: Directory | undefined
+  #socket: PodSocket | undefined
+
+  constructor(options: VolumeDeliveryOptions) {
+    this.#options = options
+  }
+
+  /** Whether the volume is there, and ours. */
+  exists(): Promise<boolean> {
+    return this.#inTurn(async () => (this.#volume ??= await this.#options.place.open()) !== undefined)
+  }
+
+  /** Makes the volume, unless it is there. @returns whether it was. */
+  prepare(): Promise<boolean> {
+    return this.#inTurn(async () => {
+      this.#volume ??= await this.#options.place.open()
+      if (this.#volume) return true
+      this.#volume = await this.#options.place.prepare()
+      return false
+    })
+  }
+
+  write(material: Delivered): Promise<void> {
+    const files = volumeFiles(material)
+    return this.#inTurn(async () => {
+      const volume = (this.#volume ??= await this.#options.place.prepare())
+      const sizes = files.map(({ contents }) => contents.length)
+      await this.#options.place.reserve(volume, sizes)
+      await writeGeneration(volume, files, this.#options.gid).catch((error: unknown) => {
+        if (errnoOf(error) !== 'ENOSPC') throw error
+        throw new IdentityError('mount_failed', 'the volume is full', { cause: error })
+      })
+    })
+  }
+
+  read(): Promise<SvidMaterial | undefined> {
+    return this.#inTurn(async () => {
+      this.#volume ??= await this.#options.place.open()
+      try {
+        return this.#volume && (await readSvid(this.#volume))
+      } catch (error) {
+        this.#options.damaged?.(error)
+        return undefined
+      }
+    })
+  }
+
+  listen(accept: (connection: Socket) => void): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#socket) throw new TypeError('the volume has its socket already')
+      const volume = (this.#volume ??= await this.#options.place.prepare())
+      this.#socket = await PodSocket.open(volume, this.#options.gid, accept)
+    })
+  }
+
+  close(): Promise<void> {
+    return this.#inTurn(() => this.#letGo(), 'ends')
+  }
+
+  remove(): Promise<void> {
+    return this.#inTurn(async () => {
+      // A volume that was tampered with cannot be opened; it goes all the same.
+      this.#volume ??= await this.#options.place.open().catch(() => undefined)
+      const volume = this.#volume
+      if (volume) {
+        await volume.unlink(SOCKET).catch(() => {})
+        await wipe(volume).catch(() => {})
+      }
+      await this.#letGo()
+      await this.#options.place.release()
+    }, 'ends')
+  }
+
+  async #letGo(): Promise<void> {
+    await this.#socket?.close(this.#options.clock)
+    this.#socket = undefined
+    await this.#volume?.close()
+    this.#volume = undefined
+  }
+
+  #inTurn<T>(work: () => Promise<T>, ends?: 'ends'): Promise<T> {
+    if (ends) this.#ended = true
+    const turn = this.#turn.then(() => {
+      if (this.#ended && !ends) throw new IdentityError('workload_unknown', 'the volume is no longer in use')
+      return work()
+    })
+    this.#turn = turn.catch(() => {})
+    return turn
+  }
+}

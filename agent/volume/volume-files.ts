@@ -1,0 +1,47 @@
+import { Buffer } from 'node:buffer'
+import { pemEncode } from '../../core/pki/pem.ts'
+import { bundleToPem } from '../../core/spiffe/bundle.ts'
+import type { Delivered } from '../workloads/workload.ts'
+
+/** One file of a volume. */
+export interface VolumeFile {
+  readonly name: string
+  readonly contents: Buffer
+  /** Holds a private key. */
+  readonly secret: boolean
+  /** Pods see it; what they do not is for the agent to come back to after a restart. */
+  readonly visible: boolean
+}
+
+/** The names that the agent reads again after a restart. */
+export const CERTIFICATE_FILE = 'tls.crt'
+export const KEY_FILE = 'tls.key'
+export const HINT_FILE = 'hint'
+
+/** NAME_MAX of Linux. A trust domain's name alone may take all of it. */
+const MAX_NAME_BYTES = 255
+
+/**
+ * The files that pods see (design §6): the public contract. `credential-bundle.pem` and `<td>.spiffe-trust-bundle.pem`
+ * are SPIFFE's filesystem delivery: the key first, then certificates from the leaf upwards, nothing else, and bundles of
+ * trust domains never merged. A domain whose name leaves no room for the suffix has no file.
+ */
+export function volumeFiles({ svid, bundles }: Delivered): VolumeFile[] {
+  const chain = svid.chain.map((der) => pemEncode('CERTIFICATE', der)).join('')
+  const key = pemEncode('PRIVATE KEY', svid.privateKey)
+  const trust = [bundles.own, ...bundles.federated].map((bundle) =>
+    visible(`${bundle.trustDomain.toString()}.spiffe-trust-bundle.pem`, bundleToPem(bundle)),
+  )
+  return [
+    visible(CERTIFICATE_FILE, chain),
+    { ...visible(KEY_FILE, key), secret: true },
+    visible('ca.crt', bundleToPem(bundles.own)),
+    { ...visible('credential-bundle.pem', key + chain), secret: true },
+    ...trust.filter(({ name }) => name.length <= MAX_NAME_BYTES),
+    { ...visible(HINT_FILE, svid.hint), visible: false },
+  ]
+}
+
+function visible(name: string, text: string): VolumeFile {
+  return { name, contents: Buffer.from(text), secret: false, visible: true }
+}

@@ -1,0 +1,13 @@
+import type { Directory } from './directory.ts'
+
+/** Where a volume's files are: a tmpfs that is mounted for them, or a folder. */
+export interface VolumePlace {
+  /** Opens the volume as it was left; `undefined` if there is none. The caller closes it. */
+  open(): Promise<Directory | undefined>
+  /** Makes what is missing and opens it. Never makes anything twice. */
+  prepare(): Promise<Directory>
+  /** Makes room for generations of files of these sizes. */
+  reserve(volume: Directory, fileBytes: readonly number[]): Promise<void>
+  /** Undoes `prepare`, whatever is left of it; nothing if nothing is. */
+  release(): Promise<void>
+}

@@ -1,0 +1,127 @@
+import { IdentityError } from '../../core/runtime/errors.ts'
+import type { Access, Directory } from './directory.ts'
+import type { VolumeFile } from './volume-files.ts'
+
+/** The link that names the generation in force. Renaming another over it is the one moment at which all files change. */
+export const DATA = '..data'
+const NEXT_DATA = '..data_next'
+
+/**
+ * Replaces all files of a volume at once, as kubelet does for Secrets: a new generation in a folder of its own, one link
+ * that is switched to it, and a link per file that leads through that one. The generation before stays until the next
+ * switch, so a reader that opened the folder finds a key and a certificate that belong together (design §6).
+ *
+ * @param gid the group that may read; without one everybody may, for nobody but the pod reaches the volume.
+ * @throws {@link IdentityError} `volume_tampered` if anything is not as we left it.
+ */
+export async function writeGeneration(
+  volume: Directory,
+  files: readonly VolumeFile[],
+  gid: number | undefined,
+): Promise<void> {
+  const before = await currentGeneration(volume)
+  const old = (await volume.names()).flatMap((name) => generationNumber(name) ?? [])
+  // What is newer than the one in force was never finished.
+  for (const unfinished of old.filter((number) => number > (before ?? -1))) {
+    await volume.removeChildWithFiles(generationName(unfinished))
+  }
+  const links = await checkLinks(volume, files)
+  const next = (before ?? 0) + 1
+  try {
+    await createGeneration(volume, next, files, gid)
+    await volume.unlink(NEXT_DATA)
+    await volume.link(NEXT_DATA, generationName(next))
+    await volume.rename(NEXT_DATA, DATA)
+  } catch (error) {
+    await volume.removeChildWithFiles(generationName(next)).catch(() => {})
+    throw error
+  }
+  for (const name of links.missing) await volume.link(name, linkTo(name))
+  for (const name of links.stale) await volume.unlink(name)
+  for (const obsolete of old.filter((number) => before !== undefined && number < before)) {
+    await volume.removeChildWithFiles(generationName(obsolete))
+  }
+}
+
+/** The number of the generation in force; `undefined` where nothing was ever written. */
+export async function currentGeneration(volume: Directory): Promise<number | undefined> {
+  const target = await volume.readLink(DATA)
+  if (target === undefined) return undefined
+  const number = generationNumber(target)
+  if (number === undefined) throw new IdentityError('volume_tampered', `${DATA} leads elsewhere`)
+  return number
+}
+
+/** Opens the generation in force. */
+export async function openGeneration(volume: Directory): Promise<Directory | undefined> {
+  const number = await currentGeneration(volume)
+  return number === undefined ? undefined : volume.child(generationName(number))
+}
+
+/** Overwrites and removes every file, and every link of ours. What is not ours stays. */
+export async function wipe(volume: Directory): Promise<void> {
+  for (const name of await volume.names()) {
+    if (generationNumber(name) !== undefined) await wipeGeneration(volume, name)
+    else if ((await volume.entry(name))?.isSymbolicLink()) await volume.unlink(name)
+  }
+}
+
+async function wipeGeneration(volume: Directory, name: string): Promise<void> {
+  const generation = await volume.child(name)
+  try {
+    for (const file of await generation.names()) await generation.blank(file)
+  } finally {
+    await generation.close()
+  }
+  await volume.removeChildWithFiles(name)
+}
+
+async function createGeneration(
+  volume: Directory,
+  number: number,
+  files: readonly VolumeFile[],
+  gid: number | undefined,
+): Promise<void> {
+  const generation = await volume.makeChild(generationName(number))
+  try {
+    for (const { name, contents, secret } of files) {
+      await generation.createFile(name, contents, secret ? secretAccess(gid) : { mode: 0o444 })
+    }
+    await generation.grant({ mode: 0o755 })
+  } finally {
+    await generation.close()
+  }
+}
+
+/** A volume's path is for root and its pod alone, and without fsGroup a pod may run as any user (design §3). */
+function secretAccess(gid: number | undefined): Access {
+  return gid === undefined ? { mode: 0o444 } : { mode: 0o440, gid }
+}
+
+/** Which of the links that pods use are to be made, and which lead to files that are no more. */
+async function checkLinks(volume: Directory, files: readonly VolumeFile[]) {
+  const wanted = new Set(files.filter(({ visible }) => visible).map(({ name }) => name))
+  const found = new Set<string>()
+  for (const name of await volume.names()) {
+    const entry = name.startsWith('..') ? undefined : await volume.entry(name)
+    const ours = entry?.isSymbolicLink() === true && (await volume.readLink(name)) === linkTo(name)
+    if (ours) found.add(name)
+    else if (wanted.has(name)) throw new IdentityError('volume_tampered', `${name} is not the link that we made`)
+  }
+  return {
+    missing: [...wanted].filter((name) => !found.has(name)),
+    stale: [...found].filter((name) => !wanted.has(name)),
+  }
+}
+
+function linkTo(name: string): string {
+  return `${DATA}/${name}`
+}
+
+function generationName(number: number): string {
+  return `..${number}`
+}
+
+function generationNumber(name: string): number | undefined {
+  return /^\.\.[1-9][0-9]{0,14}$/.test(name) ? Number(name.slice(2)) : undefined
+}

@@ -20,7 +20,7 @@ import {
 } from './layout.ts'
 import { whileLocked } from './machine/lock.ts'
 import type { State } from './machine/state.ts'
-import { createToken, type TokenOptions } from './tokens.ts'
+import { createPlaceholderPod, createToken, type PlaceholderOptions, type TokenOptions } from './tokens.ts'
 import { binariesFrom } from './tools/build.ts'
 
 /** A running cluster of two nodes: what a test needs of it. */
@@ -89,6 +89,14 @@ export class Cluster {
   /** A ServiceAccount token by the TokenRequest API; bound to a pod, it carries the pod's node. */
   async createToken(options: TokenOptions): Promise<string> {
     return createToken(options)
+  }
+
+  /**
+   * A pod on `node` that does nothing, for a process that stands in for it (an agent that a test spawns); makes its
+   * ServiceAccount too. Returns the pod's name. {@link createToken} with it gives what such a pod would have.
+   */
+  async createPlaceholderPod(options: PlaceholderOptions): Promise<string> {
+    return createPlaceholderPod(options)
   }
 
   /** Makes a namespace and waits until pods can be made in it. */

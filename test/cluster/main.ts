@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { attachCluster, findCluster } from './attach.ts'
 import { elapsed, logToStderr as log } from './base/log.ts'
 import { cleanUp } from './clean-up.ts'
+import { interruption } from './interruption.ts'
 import { ADMIN_KUBECONFIG, type NodeName, NODES } from './layout.ts'
 import { whileLocked } from './machine/lock.ts'
 import { ensurePackages } from './machine/packages.ts'
@@ -22,7 +23,7 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
   switch (command) {
     case 'build':
       await ensurePackages(log)
-      await buildTools(log, interrupted())
+      await buildTools(log, interruption())
       return 0
     case 'up':
       return up()
@@ -47,7 +48,7 @@ async function up(): Promise<number> {
     log('a test cluster is up already')
     return 0
   }
-  await startCluster({ log, signal: interrupted(), detached: true })
+  await startCluster({ log, signal: interruption(), detached: true })
   log(`the cluster is up; for a kubectl of your own: export KUBECONFIG=${ADMIN_KUBECONFIG}`)
   return 0
 }
@@ -92,15 +93,6 @@ function foreground(command: string, args: readonly string[], env: NodeJS.Proces
     child.on('error', reject)
     child.on('close', (code) => resolve(code ?? 1))
   })
-}
-
-/** Aborted by Ctrl-C or SIGTERM, so that a half-started cluster is undone. */
-function interrupted(): AbortSignal {
-  const controller = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => controller.abort(new Error(`stopped by ${signal}`)))
-  }
-  return controller.signal
 }
 
 try {

@@ -1,0 +1,112 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { findCluster } from './attach.ts'
+import { elapsed, logToStderr as log } from './base/log.ts'
+import { waitFor } from './base/wait.ts'
+import { interruption } from './interruption.ts'
+import { leftovers, takeSnapshot } from './leftovers.ts'
+import { keepLogs } from './logs.ts'
+import { startCluster } from './start.ts'
+
+/*
+ * `npm run test:cluster [-- <vitest arguments>]`: installs and builds what is missing, starts a cluster, runs the
+ * `cluster` project, stops the cluster, looks whether it left anything behind, and says how many tests passed.
+ */
+
+interface Counts {
+  passed: number
+  failed: number
+}
+
+const VITEST = join(import.meta.dirname, '..', '..', 'node_modules', 'vitest', 'vitest.mjs')
+
+async function main(args: readonly string[]): Promise<Counts> {
+  const signal = interruption()
+  if (await findCluster()) {
+    log('a test cluster is up: using it, and leaving it up; what a stopped cluster leaves behind is not looked at')
+    return runVitest(args, signal)
+  }
+  const before = await takeSnapshot()
+  const cluster = await startCluster({ log, signal })
+  let counts: Counts = { passed: 0, failed: 1 }
+  try {
+    counts = await runVitest(args, signal)
+    if (counts.failed > 0) log(`the components' logs are kept in ${(await keepLogs()) ?? 'no folder'}`)
+  } finally {
+    const start = performance.now()
+    await cluster.stop()
+    log(`the cluster is down (${elapsed(start)})`)
+  }
+  return add(counts, await leftNothing(before))
+}
+
+/** The test that only the one who stops the cluster can run. */
+async function leftNothing(before: ReadonlySet<string>): Promise<Counts> {
+  let left: string[] = []
+  try {
+    await waitFor(
+      'nothing to be left behind',
+      async () => {
+        left = leftovers(before, await takeSnapshot())
+        return left.length === 0
+      },
+      { timeout: 10_000 },
+    )
+    log('✓ down leaves nothing behind')
+    return { passed: 1, failed: 0 }
+  } catch {
+    log(['✗ down leaves behind:', ...left].join('\n    '))
+    return { passed: 0, failed: 1 }
+  }
+}
+
+async function runVitest(args: readonly string[], signal: AbortSignal): Promise<Counts> {
+  const folder = await mkdtemp(join(tmpdir(), 'vitest-'))
+  try {
+    const report = join(folder, 'report.json')
+    const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile=${report}`]
+    const code = await exitCode(
+      process.execPath,
+      [VITEST, 'run', '--project', 'cluster', ...reporters, ...args],
+      signal,
+    )
+    const { numPassedTests: passed, numFailedTests: failed } = await readReport(report)
+    // A file that cannot be loaded, or an error outside any test, fails the run but no test.
+    return { passed, failed: code !== 0 && failed === 0 ? 1 : failed }
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+async function readReport(path: string): Promise<{ numPassedTests: number; numFailedTests: number }> {
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  return text === undefined ? { numPassedTests: 0, numFailedTests: 0 } : (JSON.parse(text) as never)
+}
+
+function exitCode(command: string, args: readonly string[], signal: AbortSignal): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: 'inherit' })
+    const stop = (): boolean => child.kill('SIGTERM')
+    signal.addEventListener('abort', stop)
+    child.on('error', reject)
+    child.on('close', (code) => {
+      signal.removeEventListener('abort', stop)
+      resolve(code ?? 1)
+    })
+  })
+}
+
+function add(a: Counts, b: Counts): Counts {
+  return { passed: a.passed + b.passed, failed: a.failed + b.failed }
+}
+
+let counts: Counts = { passed: 0, failed: 1 }
+try {
+  counts = await main(process.argv.slice(2))
+} catch (error) {
+  log(error instanceof Error ? error.message : String(error))
+}
+process.stdout.write(`${counts.passed} passed, ${counts.failed} failed\n`)
+process.exit(counts.failed === 0 ? 0 : 1)

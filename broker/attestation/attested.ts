@@ -1,5 +1,5 @@
-/** What the cluster vouches for about the pod that a token is bound to. */
-export interface AttestedPod {
+/** What a token says and the API server can vouch for: the pod it is bound to, and where that runs. */
+export interface TokenFacts {
   readonly namespace: string
   readonly serviceAccount: string
   readonly serviceAccountUid: string
@@ -9,6 +9,10 @@ export interface AttestedPod {
   readonly nodeUid: string
   /** The token's `jti`, by which audit records can name the token without holding it. */
   readonly tokenId: string
+}
+
+/** What the cluster vouches for about the pod that a token is bound to. */
+export interface AttestedPod extends TokenFacts {
   /** False where the operator lets the JWKS alone vouch (design §3); every record then says so. */
   readonly reviewed: boolean
 }

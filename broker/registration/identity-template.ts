@@ -1,0 +1,136 @@
+import { z } from 'zod'
+import { KEY_TYPES, type KeyType } from '../../core/pki/key.ts'
+import { duration } from '../../core/runtime/config.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
+import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
+import { labelSelector, type LabelSelector } from './label-selector.ts'
+import { parseTemplateText, type TemplateText } from './template-text.ts'
+
+/** Which identity pods get: what design §4 calls IdentityTemplate, parsed and checked. */
+export interface IdentityTemplate {
+  readonly name: string
+  readonly podSelector: LabelSelector | undefined
+  readonly namespaceSelector: LabelSelector | undefined
+  /** `namespace/name`, or `name` in whatever namespace; `undefined` selects all. */
+  readonly serviceAccounts: readonly string[] | undefined
+  readonly spiffeId: TemplateText
+  readonly dnsNames: readonly TemplateText[]
+  /** `undefined`: the broker's default. */
+  readonly ttlMs: number | undefined
+  readonly keyType: KeyType
+  readonly commonName: TemplateText | undefined
+  readonly hint: string
+  readonly federatesWith: readonly TrustDomain[]
+}
+
+const DEFAULT_SPIFFE_ID = 'spiffe://{{ trustDomain }}/ns/{{ namespace }}/sa/{{ serviceAccount }}'
+/** RFC 1123 subdomain: what Kubernetes allows as the name of an object. */
+const OBJECT_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/
+const SERVICE_ACCOUNT = /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\/)?[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/
+
+const templateText = z.string().min(1).transform(parsed(parseTemplateText))
+
+const spiffeIdText = templateText.superRefine((text, context) => {
+  const problem = problemOfSpiffeId(text)
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
+})
+
+/** The YAML form. Strict: an unknown key is a mistake that would otherwise give a pod more, or less, than was meant. */
+export const identityTemplateSchema = z
+  .strictObject({
+    apiVersion: z.literal('countersign.dev/v1alpha1'),
+    kind: z.literal('IdentityTemplate'),
+    metadata: z.strictObject({
+      name: z.string().regex(OBJECT_NAME, 'must be a lower-case RFC 1123 name'),
+      labels: z.record(z.string(), z.string()).optional(),
+      annotations: z.record(z.string(), z.string()).optional(),
+    }),
+    spec: z.strictObject({
+      podSelector: labelSelector.optional(),
+      namespaceSelector: labelSelector.optional(),
+      serviceAccounts: z
+        .array(z.string().regex(SERVICE_ACCOUNT, 'must be name or namespace/name'))
+        .min(1)
+        .max(10_000)
+        .optional(),
+      spiffeId: spiffeIdText.prefault(DEFAULT_SPIFFE_ID),
+      dnsNames: z.array(templateText).max(32).default([]),
+      ttl: duration.optional(),
+      keyType: z.enum(KEY_TYPES).default('ec-p256'),
+      subject: z.strictObject({ commonName: templateText }).optional(),
+      // Byte for byte what travels in every answer (proto X509Svid.hint).
+      hint: z
+        .string()
+        .refine((hint) => Buffer.byteLength(hint) <= 1024, 'is longer than 1024 bytes')
+        .default(''),
+      federatesWith: z
+        .array(z.string().transform(parsed(TrustDomain.parse)))
+        .max(100)
+        .default([]),
+    }),
+  })
+  .transform(({ metadata, spec }): IdentityTemplate => {
+    const { podSelector, namespaceSelector, serviceAccounts, ttl, subject, ...rest } = spec
+    return {
+      ...rest,
+      name: metadata.name,
+      podSelector,
+      namespaceSelector,
+      serviceAccounts,
+      ttlMs: ttl,
+      commonName: subject?.commonName,
+    }
+  })
+
+/** What applies where no template was written at all (design §1). Its name is none that an object could have. */
+export const BUILT_IN_TEMPLATE: IdentityTemplate = {
+  name: '(built-in)',
+  podSelector: undefined,
+  namespaceSelector: undefined,
+  serviceAccounts: undefined,
+  spiffeId: parseTemplateText(DEFAULT_SPIFFE_ID),
+  dnsNames: [],
+  ttlMs: undefined,
+  keyType: 'ec-p256',
+  commonName: undefined,
+  hint: '',
+  federatesWith: [],
+}
+
+/** A parser as a zod transform: what it throws is a problem of the document. */
+function parsed<T>(parse: (text: string) => T) {
+  return (text: string, context: z.core.$RefinementCtx<string>): T => {
+    try {
+      return parse(text)
+    } catch (error) {
+      if (!(error instanceof SyntaxError) && !(error instanceof IdentityError)) throw error
+      context.addIssue({ code: 'custom', message: error.message })
+      return z.NEVER
+    }
+  }
+}
+
+/**
+ * What is wrong with a SPIFFE ID's fixed parts, which no fact can mend: found by putting a harmless value in for each
+ * fact. Who the trust domain is no fact of a pod may say.
+ */
+function problemOfSpiffeId(text: TemplateText): string | undefined {
+  const sample = text.map((part) => (typeof part === 'string' ? part : 'x')).join('')
+  const slash = sample.indexOf('/', 'spiffe://'.length)
+  if (slash === -1) return 'has no path, and the ID of the trust domain itself is no workload'
+  let length = 0
+  for (const part of text) {
+    if (typeof part !== 'string' && length < slash && part.kind !== 'trustDomain') {
+      return 'has a fact in its trust domain other than {{ trustDomain }}'
+    }
+    length += typeof part === 'string' ? part.length : 1
+  }
+  try {
+    const { path } = SpiffeId.parse(sample)
+    return path === '' ? 'has no path' : undefined
+  } catch (error) {
+    if (error instanceof IdentityError) return error.message
+    throw error
+  }
+}

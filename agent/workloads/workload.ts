@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { KeyType } from '../../core/pki/key.ts'
 import type { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
-import type { X509Bundle } from '../../core/spiffe/x509-bundle.ts'
+import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 
 /** The pod that an identity is for. */
 export interface PodRef {

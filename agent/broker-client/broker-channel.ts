@@ -1,0 +1,61 @@
+import { Client } from '@grpc/grpc-js'
+import type { Clock } from '../../core/runtime/clock.ts'
+import type { X509Bundle } from '../../core/spiffe/bundle.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
+import { verifyX509Svid } from '../../core/spiffe/x509-svid.ts'
+import { NodeService } from '../../proto/gen/countersign/node/v1/node_pb.ts'
+import { serviceClient, type ServiceClient } from '../../proto/grpc-client.ts'
+import { type ClientSvid, SpiffeCredentials } from './spiffe-credentials.ts'
+
+/** A connection to the broker that makes itself again; each time, the broker is verified anew. */
+export interface BrokerChannel {
+  readonly service: ServiceClient<typeof NodeService>
+  /** Why there is no connection, as far as it is known. */
+  failure(): unknown
+  /** Calls under way may end; no new ones begin. */
+  close(): void
+}
+
+interface Options {
+  /** `host:port`. */
+  readonly address: string
+  /** What the broker is verified with, at the moment of connecting. */
+  readonly bundle: () => X509Bundle
+  readonly clock: Clock
+  readonly svid?: ClientSvid | undefined
+}
+
+const CHANNEL_OPTIONS = {
+  // A connection carries one SVID for its whole life, so it is never shared.
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_http_proxy': 0,
+  'grpc.enable_retries': 0,
+  'grpc.service_config_disable_resolution': 1,
+  // A broker that vanished without a word is noticed in time for renewals.
+  'grpc.keepalive_time_ms': 30_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc.initial_reconnect_backoff_ms': 250,
+  'grpc.max_reconnect_backoff_ms': 5_000,
+}
+
+/** Opens a channel; nothing is sent before the peer has proven to be the broker of the bundle's trust domain. */
+export function openBrokerChannel({ address, bundle, clock, svid }: Options): BrokerChannel {
+  const credentials = new SpiffeCredentials((chain) => verifyBroker(chain, bundle(), clock.now()), svid)
+  const client = new Client(address, credentials, CHANNEL_OPTIONS)
+  return {
+    service: serviceClient(NodeService, client, () => clock.now().getTime()),
+    failure: () => credentials.failure,
+    close: () => client.close(),
+  }
+}
+
+/** Whether a chain is the broker's: by the bundle of our own trust domain, and by the one SPIFFE ID (design §1). */
+export function verifyBroker(chain: readonly Uint8Array[], bundle: X509Bundle, at: Date): void {
+  const { trustDomain } = bundle
+  const own = (domain: typeof trustDomain) => (domain.equals(trustDomain) ? bundle : undefined)
+  const { id } = verifyX509Svid(chain, own, at, { purpose: 'serverAuth' })
+  if (!id.equals(SpiffeId.of(trustDomain, 'countersign', 'broker')))
+    throw new IdentityError('chain_untrusted', `the other side is ${id}, not the broker`)
+}

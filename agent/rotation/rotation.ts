@@ -1,0 +1,159 @@
+import { backoffMs } from '../../core/runtime/backoff.ts'
+import type { Clock } from '../../core/runtime/clock.ts'
+import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
+import type { ErrorCode } from '../../core/runtime/error-codes.ts'
+import type { Random } from '../../core/runtime/random.ts'
+import type { Lifetime, RenewalPort } from '../workloads/ports.ts'
+import type { Urgency } from '../workloads/svid-issuing.ts'
+import type { Renewal } from '../workloads/workloads.ts'
+import { type Entry, RenewalQueue } from './renewal-queue.ts'
+import { renewalTimeMs, urgencyAt } from './renewal-time.ts'
+
+/** What rotation sets in motion. */
+export interface RotationTarget {
+  renew(id: string, urgency: Urgency, signal: AbortSignal): Promise<Renewal>
+  /** An SVID has ended without having been renewed. */
+  expired(id: string): void
+}
+
+/** What is told for metrics and the log. */
+export interface RotationObserver {
+  renewed(id: string, leftMs: number): void
+  failed(id: string, code: ErrorCode, leftMs: number): void
+}
+
+interface Dependencies {
+  readonly target: () => RotationTarget
+  readonly observer: RotationObserver
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** So many renewals are under way at most: what the broker is asked for in one batch. */
+const MAX_BATCH = 50
+const RETRY = { firstMs: 500, maxMs: 60_000 }
+/** When the broker is back, those that it kept waiting come within this time, so that a fleet does not come at once. */
+const RETURN_SPREAD_MS = 1_000
+/** The loop looks at its queue at least so often. */
+const LONGEST_SLEEP_MS = 3_600_000
+
+/** Renews SVIDs in their time: those that end first before the others, a batch at a time, again and again until it works. */
+export class Rotation implements RenewalPort {
+  readonly #dependencies: Dependencies
+  readonly #queue = new RenewalQueue()
+  readonly #stopping = new AbortController()
+  #wake = new AbortController()
+  #underWay = 0
+  #loop: Promise<void> | undefined
+
+  constructor(dependencies: Dependencies) {
+    this.#dependencies = dependencies
+  }
+
+  start(): void {
+    this.#loop ??= this.#run()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new IdentityError('shutting_down', 'the agent is stopping'))
+    this.#wake.abort()
+    await this.#loop
+  }
+
+  /** How long the SVID that ends first has left, in milliseconds; negative once it has ended. */
+  leastLeftMs(): number {
+    const now = this.#dependencies.clock.monotonicMs()
+    return Math.min(...Array.from(this.#queue, ({ expiresAtMs }) => expiresAtMs - now))
+  }
+
+  /** How many SVIDs have ended without a renewal. */
+  expiredCount(): number {
+    return Array.from(this.#queue).filter(({ hasEnded }) => hasEnded).length
+  }
+
+  held(id: string, lifetime: Lifetime): void {
+    this.#queue.put(id, lifetime, renewalTimeMs(lifetime, this.#dependencies.random.fraction()))
+    this.#wake.abort()
+  }
+
+  forget(id: string): void {
+    this.#queue.delete(id)
+  }
+
+  tokenCame(id: string): void {
+    const entry = this.#queue.get(id)
+    if (!entry) return
+    if (entry.state === 'token') entry.state = 'waiting'
+    // A token that was refused may have been the reason; the new one need not wait the back-off out.
+    if (entry.failures > 0) entry.dueAtMs = this.#dependencies.clock.monotonicMs()
+    this.#wake.abort()
+  }
+
+  hasten(ids: Iterable<string>): void {
+    const now = this.#dependencies.clock.monotonicMs()
+    for (const id of ids) {
+      const entry = this.#queue.get(id)
+      if (entry) entry.dueAtMs = Math.min(entry.dueAtMs, now)
+    }
+    this.#wake.abort()
+  }
+
+  /** The broker is back: what failed is tried again soon, instead of when its back-off is over. */
+  brokerReturned(): void {
+    const { clock, random } = this.#dependencies
+    const now = clock.monotonicMs()
+    for (const entry of this.#queue) {
+      if (entry.failures > 0) entry.dueAtMs = Math.min(entry.dueAtMs, now + random.fraction() * RETURN_SPREAD_MS)
+    }
+    this.#wake.abort()
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#dependencies
+    while (!this.#stopping.signal.aborted) {
+      this.#wake = new AbortController()
+      this.#tellEnded()
+      this.#startDue()
+      // With all places taken there is nothing to wake up for but an end of one, which wakes.
+      const next = this.#underWay < MAX_BATCH ? this.#queue.nextMs() : Infinity
+      const waitMs = Math.min(LONGEST_SLEEP_MS, Math.max(1, next - clock.monotonicMs()))
+      await clock.sleep(waitMs, this.#wake.signal).catch(() => {})
+    }
+  }
+
+  #tellEnded(): void {
+    for (const entry of this.#queue.ended(this.#dependencies.clock.monotonicMs())) {
+      entry.hasEnded = true
+      this.#dependencies.target().expired(entry.id)
+    }
+  }
+
+  #startDue(): void {
+    const due = this.#queue.due(this.#dependencies.clock.monotonicMs(), MAX_BATCH - this.#underWay)
+    for (const entry of due) void this.#renew(entry)
+  }
+
+  async #renew(entry: Entry): Promise<void> {
+    const { clock, target, observer, random } = this.#dependencies
+    const { signal } = this.#stopping
+    entry.state = 'renewed'
+    this.#underWay += 1
+    const leftMs = () => entry.expiresAtMs - clock.monotonicMs()
+    try {
+      const outcome = await target().renew(entry.id, urgencyAt(entry, clock.monotonicMs()), signal)
+      if (outcome === 'renewed') observer.renewed(entry.id, leftMs())
+      else entry.state = 'token'
+    } catch (error) {
+      entry.failures += 1
+      entry.state = 'waiting'
+      const retryAfterMs = error instanceof IdentityError ? error.retryAfterMs : undefined
+      // Never more than a quarter of what is left: an SVID that lives 10 s cannot wait as long as one of 1 h.
+      const maxMs = Math.min(RETRY.maxMs, Math.max(RETRY.firstMs, leftMs() / 4))
+      entry.dueAtMs = clock.monotonicMs() + backoffMs(entry.failures, { ...RETRY, maxMs }, random, retryAfterMs)
+      if (!signal.aborted) observer.failed(entry.id, codeOf(error), leftMs())
+    } finally {
+      this.#underWay -= 1
+      this.#wake.abort()
+    }
+  }
+}

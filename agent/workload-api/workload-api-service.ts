@@ -1,0 +1,80 @@
+import type { DescMessage } from '@bufbuild/protobuf'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import type { Encoded } from '../../proto/grpc-method.ts'
+import type { SpiffeWorkloadAPI } from '../../proto/gen/third_party/spiffe/workload_pb.ts'
+import type { Call, Handlers } from '../../proto/grpc-server.ts'
+import type { Latest } from '../workloads/latest.ts'
+import type { Delivered } from '../workloads/workload.ts'
+import { Responses } from './responses.ts'
+import { checkSecurityHeader } from './security-header.ts'
+
+interface Dependencies {
+  /** What the workload of that name follows; `undefined` if there is none. */
+  readonly identityOf: (id: string) => Latest<Delivered> | undefined
+}
+
+/** Streams of one workload at a time; a process needs two. */
+const MAX_STREAMS = 256
+
+/**
+ * The SPIFFE Workload API. The socket that a call came on names the caller (design §3), and the connection bears that
+ * name as its peer.
+ */
+export function workloadApiService({ identityOf }: Dependencies): Handlers<typeof SpiffeWorkloadAPI> {
+  const responses = new Responses()
+
+  const identity = ({ metadata, peer }: Call): Latest<Delivered> => {
+    checkSecurityHeader(metadata)
+    const latest = identityOf(peer)
+    if (!latest) throw new IdentityError('workload_unknown', 'this socket belongs to no workload any more')
+    if (latest.followers >= MAX_STREAMS)
+      throw new IdentityError('overloaded', `a workload has at most ${MAX_STREAMS} streams`)
+    return latest
+  }
+
+  return {
+    fetchX509SVID: (_request, call) => changes(identity(call), (delivered) => responses.svid(delivered), call.signal),
+    fetchX509Bundles: (_request, call) =>
+      changes(identity(call), ({ bundles }) => responses.bundles(bundles), call.signal),
+
+    fetchJWTSVID: notServed,
+    validateJWTSVID: notServed,
+    // oxlint-disable-next-line require-yield
+    async *fetchJWTBundles(_request, { metadata }) {
+      refuse(metadata)
+    },
+    // oxlint-disable-next-line require-yield
+    async *fetchWITSVID(_request, { metadata }) {
+      refuse(metadata)
+    },
+    // oxlint-disable-next-line require-yield
+    async *fetchWITBundles(_request, { metadata }) {
+      refuse(metadata)
+    },
+  }
+}
+
+/** The state at once, then on change only (AW-02, AW-04): a renewed SVID, for example, is no news to who follows bundles. */
+async function* changes<O extends DescMessage>(
+  latest: Latest<Delivered>,
+  encode: (delivered: Delivered) => Encoded<O>,
+  signal: AbortSignal,
+): AsyncGenerator<Encoded<O>> {
+  let sent: Encoded<O> | undefined
+  for await (const delivered of latest.follow(signal)) {
+    const response = encode(delivered)
+    if (response === sent || (sent && response.bytes.equals(sent.bytes))) continue
+    sent = response
+    yield response
+  }
+}
+
+async function notServed(_request: unknown, { metadata }: Call): Promise<never> {
+  return refuse(metadata)
+}
+
+/** Workload API §1: a profile that is not served answers so, to every caller with the header. */
+function refuse(metadata: Call['metadata']): never {
+  checkSecurityHeader(metadata)
+  throw new IdentityError('not_implemented', 'the X.509 profile alone is served')
+}

@@ -1,0 +1,87 @@
+import type { Socket } from 'node:net'
+import { Server, ServerCredentials } from '@grpc/grpc-js'
+import type { Clock } from '../../core/runtime/clock.ts'
+import { SpiffeWorkloadAPI } from '../../proto/gen/third_party/spiffe/workload_pb.ts'
+import { addService, type EndedCall } from '../../proto/grpc-server.ts'
+import { nameConnection } from '../../proto/named-connection.ts'
+import type { Latest } from '../workloads/latest.ts'
+import type { EndpointPort } from '../workloads/ports.ts'
+import type { Delivered } from '../workloads/workload.ts'
+import { workloadApiService } from './workload-api-service.ts'
+
+interface Options {
+  readonly identityOf: (id: string) => Latest<Delivered> | undefined
+  readonly clock: Clock
+  readonly ended?: (call: EndedCall) => void
+}
+
+/** Connections of one workload at a time: a pod may only use up what is its own. */
+const MAX_CONNECTIONS = 64
+/** Time for the last words of streams to be read before their connection goes. */
+const LAST_WORDS_MS = 500
+const LOOK_AGAIN_MS = 5
+
+/** AW-25: no age or idleness ends a connection; there is no such option here. */
+const SERVER_OPTIONS = {
+  'grpc.max_concurrent_streams': 128,
+  // Requests are all but empty.
+  'grpc.max_receive_message_length': 64 * 1024,
+}
+
+/** One gRPC server for the sockets of all pods; each connection bears the name of the workload whose socket it came on. */
+export class WorkloadEndpoint implements EndpointPort {
+  readonly #identityOf: Options['identityOf']
+  readonly #clock: Clock
+  readonly #server = new Server(SERVER_OPTIONS)
+  readonly #injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure())
+  readonly #connections = new Map<string, Set<Socket>>()
+
+  constructor({ identityOf, clock, ended }: Options) {
+    this.#identityOf = identityOf
+    this.#clock = clock
+    addService(this.#server, SpiffeWorkloadAPI, workloadApiService({ identityOf }), ended)
+  }
+
+  get connectionCount(): number {
+    return Array.from(this.#connections.values()).reduce((sum, { size }) => sum + size, 0)
+  }
+
+  accept(id: string, connection: Socket): void {
+    const connections = this.#connections.get(id) ?? new Set()
+    if (connections.size >= MAX_CONNECTIONS) {
+      connection.destroy()
+      return
+    }
+    this.#connections.set(id, connections.add(connection))
+    connection.once('close', () => {
+      connections.delete(connection)
+      if (connections.size === 0 && this.#connections.get(id) === connections) this.#connections.delete(id)
+    })
+    connection.on('error', () => {})
+    nameConnection(connection, id)
+    this.#injector.injectConnection(connection)
+  }
+
+  async release(id: string): Promise<void> {
+    await this.#lastWords(() => this.#identityOf(id)?.followers ?? 0)
+    for (const connection of this.#connections.get(id) ?? []) connection.destroySoon()
+  }
+
+  /** The streams must have been ended before; what then still runs is cut off. */
+  async stop(): Promise<void> {
+    const all = [...this.#connections.keys()]
+    await this.#lastWords(() => all.reduce((sum, id) => sum + (this.#identityOf(id)?.followers ?? 0), 0))
+    for (const connections of this.#connections.values()) {
+      for (const connection of connections) connection.destroySoon()
+    }
+    this.#injector.destroy()
+    this.#server.forceShutdown()
+  }
+
+  /** Waits until nobody follows any more and the ends of their streams are on their way. */
+  async #lastWords(followers: () => number): Promise<void> {
+    const end = this.#clock.monotonicMs() + LAST_WORDS_MS
+    do await this.#clock.sleep(LOOK_AGAIN_MS)
+    while (followers() > 0 && this.#clock.monotonicMs() < end)
+  }
+}

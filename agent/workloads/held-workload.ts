@@ -1,0 +1,84 @@
+import type { KeyType } from '../../core/pki/key.ts'
+import { Latest } from './latest.ts'
+import type { Bundles, Delivered, Delivery, PodRef, SvidMaterial, WorkloadRequest } from './workload.ts'
+
+const DEFAULT_KEY_TYPE: KeyType = 'ec-p256'
+
+/** One workload on this node: what it is, what it holds, and who is told when that changes. */
+export class HeldWorkload {
+  readonly id: string
+  readonly pod: PodRef
+  readonly delivery: Delivery
+  /** What its streams follow. */
+  readonly identity = new Latest<Delivered>()
+  /** Ends what is under way for it. */
+  readonly removal = new AbortController()
+  /** In memory alone (invariant 6). */
+  token: string | undefined
+  keyType: KeyType
+  expiresAtMs = 0
+  /** Why the last renewal failed; undefined once one succeeds. */
+  lastFailure: unknown
+  #delivered: Delivered | undefined
+  /** Whether the files are known to hold what is in `#delivered`: not after a restart of the agent. */
+  #isWritten = false
+  /** Writes happen one after the other, in the order they were asked for. */
+  #turn: Promise<void> = Promise.resolve()
+
+  constructor({ id, pod, delivery, token, keyType = DEFAULT_KEY_TYPE }: WorkloadRequest) {
+    this.id = id
+    this.pod = pod
+    this.delivery = delivery
+    this.token = token
+    this.keyType = keyType
+  }
+
+  get svid(): SvidMaterial | undefined {
+    return this.#delivered?.svid
+  }
+
+  /** Takes up what a former run of the agent has delivered. Its bundles may be older than `bundles`. */
+  recovered(svid: SvidMaterial, bundles: Bundles): void {
+    this.#delivered = { svid, bundles }
+    this.identity.set(this.#delivered)
+  }
+
+  /** Writes a new SVID with the bundles of the moment of writing, then tells the streams: nobody sees one without the other. */
+  deliver(svid: SvidMaterial, bundles: () => Bundles): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#write({ svid, bundles: bundles() })
+      if (this.#delivered) this.identity.set(this.#delivered)
+    })
+  }
+
+  /**
+   * Brings files and streams up to `bundles`, keeping the SVID. Streams that have ended (the SVID has expired or is
+   * denied) stay so.
+   */
+  enforce(bundles: () => Bundles): Promise<void> {
+    return this.#inTurn(async () => {
+      const svid = this.svid
+      if (!svid || (this.#isWritten && this.#delivered?.bundles === bundles())) return
+      await this.#write({ svid, bundles: bundles() })
+      if (this.#delivered && !this.identity.end) this.identity.set(this.#delivered)
+    })
+  }
+
+  async #write(material: Delivered): Promise<void> {
+    if (this.removal.signal.aborted) return
+    await this.delivery.write(material)
+    this.#delivered = material
+    this.#isWritten = true
+  }
+
+  /** Resolves when nothing is being written any more. */
+  idle(): Promise<void> {
+    return this.#inTurn(async () => {})
+  }
+
+  #inTurn(task: () => Promise<void>): Promise<void> {
+    const mine = this.#turn.then(task)
+    this.#turn = mine.catch(() => {})
+    return mine
+  }
+}

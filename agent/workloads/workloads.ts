@@ -1,0 +1,251 @@
+import { keyTypeOf } from '../../core/pki/key.ts'
+import { parseCertificate, type Certificate } from '../../core/pki/certificate.ts'
+import type { Clock } from '../../core/runtime/clock.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import type { Random } from '../../core/runtime/random.ts'
+import { enforceEverywhere } from './enforce-bundles.ts'
+import { heldUntilServed } from './first-publish.ts'
+import { HeldWorkload } from './held-workload.ts'
+import type { Latest } from './latest.ts'
+import { leadsTo, sameBundles } from './bundle-comparison.ts'
+import { obtainSvid, type Obtained } from './obtain-svid.ts'
+import type { BrokerPort, EndpointPort, RenewalPort } from './ports.ts'
+import type { Urgency } from './svid-issuing.ts'
+import { isDenial } from './transient.ts'
+import type { Bundles, Delivered, SvidMaterial, WorkloadRequest } from './workload.ts'
+
+export interface WorkloadsDependencies {
+  readonly broker: BrokerPort
+  readonly renewals: RenewalPort
+  readonly endpoint: EndpointPort
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** What became of a renewal: without a token there is nothing to ask with until kubelet brings one. */
+export type Renewal = 'renewed' | 'noToken' | 'gone'
+
+/** How often it is looked whether an order to renew is carried out. */
+const LOOK_AGAIN_MS = 500
+
+/** The workloads of this node, from their first SVID to their end. */
+export class Workloads {
+  readonly #dependencies: WorkloadsDependencies
+  readonly #held = new Map<string, HeldWorkload>()
+  readonly #flights = new Map<string, Promise<void>>()
+  #bundles: Bundles
+  #closed: IdentityError | undefined
+
+  /** @param bundles those that were enforced last; nothing is delivered without. */
+  constructor(bundles: Bundles, dependencies: WorkloadsDependencies) {
+    this.#bundles = bundles
+    this.#dependencies = dependencies
+  }
+
+  get size(): number {
+    return this.#held.size
+  }
+
+  has(id: string): boolean {
+    return this.#held.has(id)
+  }
+
+  /** What the streams of a workload follow. */
+  identityOf(id: string): Latest<Delivered> | undefined {
+    return this.#held.get(id)?.identity
+  }
+
+  /** Serial numbers of all SVIDs that are held. */
+  serialNumbers(): string[] {
+    return [...this.#held.values()].flatMap(({ svid }) => svid?.serialNumber ?? [])
+  }
+
+  /**
+   * Takes a new workload on: resolves once its files are written and its socket listens. While the broker is away that
+   * may take 100 s. Calls for the same workload share one attempt; one that is served already just gets its token.
+   *
+   * @throws {@link IdentityError} why there is no identity; nothing of the workload is left then.
+   */
+  async add(request: WorkloadRequest): Promise<void> {
+    if (this.#closed) throw this.#closed
+    const flight = this.#flights.get(request.id)
+    if (flight) return flight
+    if (this.#held.has(request.id)) {
+      if (request.token !== undefined) this.refreshToken(request.id, request.token)
+      return
+    }
+    const started = this.#start(new HeldWorkload(request)).finally(() => this.#flights.delete(request.id))
+    this.#flights.set(request.id, started)
+    return started
+  }
+
+  async #start(workload: HeldWorkload): Promise<void> {
+    this.#held.set(workload.id, workload)
+    const { broker, clock, random } = this.#dependencies
+    const { signal } = workload.removal
+    try {
+      const serve = (attempt: AbortSignal) => this.#renewFor(workload, 'newPod', attempt)
+      await heldUntilServed(serve, { clock, random, returned: (until) => broker.returned(until) }, signal)
+      signal.throwIfAborted()
+      await this.#listen(workload)
+    } catch (error) {
+      this.#held.delete(workload.id)
+      this.#dependencies.renewals.forget(workload.id)
+      await workload.delivery.remove().catch(() => {})
+      throw error
+    }
+  }
+
+  /**
+   * Takes a workload up again after a restart of the agent, without a token: what its files hold is served at once; it is
+   * renewed as soon as a token comes.
+   */
+  async recover(request: WorkloadRequest): Promise<void> {
+    if (this.#closed) throw this.#closed
+    if (this.#held.has(request.id)) return
+    const workload = new HeldWorkload(request)
+    this.#held.set(workload.id, workload)
+    const svid = await workload.delivery.read()
+    const now = this.#dependencies.clock.monotonicMs()
+    if (svid) {
+      workload.keyType = keyTypeOf(leafOf(svid).spki)
+      workload.recovered(svid, this.#bundles)
+      this.#schedule(workload, now, now + svid.notAfter.getTime() - this.#dependencies.broker.now().getTime())
+    } else {
+      workload.identity.stop(
+        new IdentityError('broker_unavailable', 'the volume was found empty; a new SVID is asked for'),
+      )
+      this.#schedule(workload, now, now)
+    }
+    await this.#listen(workload)
+  }
+
+  /** The token of a republish. Never fails: kubelet would only back off, and the next token would come later. */
+  refreshToken(id: string, token: string): void {
+    const workload = this.#held.get(id)
+    if (!workload) return
+    workload.token = token
+    this.#dependencies.renewals.tokenCame(id)
+  }
+
+  /** Replaces the SVID of a workload. Rejects with the broker's refusal. */
+  async renew(id: string, urgency: Urgency, signal: AbortSignal): Promise<Renewal> {
+    const workload = this.#held.get(id)
+    if (!workload || workload.removal.signal.aborted) return 'gone'
+    if (workload.token === undefined) return 'noToken'
+    try {
+      await this.#renewFor(workload, urgency, AbortSignal.any([signal, workload.removal.signal]))
+      return 'renewed'
+    } catch (error) {
+      if (workload.removal.signal.aborted) return 'gone'
+      workload.lastFailure = error
+      // AW-15: an identity that is denied is gone at once; any other refusal may be a mistake in a template, and what
+      // the workload holds stays good until it ends.
+      if (error instanceof IdentityError && error.code === 'identity_denied') workload.identity.stop(error)
+      throw error
+    }
+  }
+
+  async #renewFor(workload: HeldWorkload, urgency: Urgency, signal: AbortSignal): Promise<void> {
+    const { pod, token, keyType, expiresAtMs } = workload
+    if (token === undefined) throw new IdentityError('token_rejected', 'no token came with the volume')
+    const { broker, clock } = this.#dependencies
+    const issuing = { issue: broker.issue, bundles: () => this.#bundles, now: () => broker.now() }
+    const obtained = await obtainSvid({ pod, token, keyType, urgency, expiresAtMs }, issuing, signal)
+    const receivedAtMs = clock.monotonicMs()
+    workload.keyType = obtained.keyType
+    await workload.deliver(obtained.svid, () => this.#bundles)
+    workload.lastFailure = undefined
+    this.#schedule(workload, receivedAtMs, receivedAtMs + leftMs(obtained, broker.now()))
+  }
+
+  /** The SVID of a workload has ended without a renewal: its streams say so, and why (design §10). */
+  expired(id: string): void {
+    const workload = this.#held.get(id)
+    if (!workload) return
+    const reason = isDenial(workload.lastFailure)
+      ? (workload.lastFailure as IdentityError)
+      : new IdentityError('identity_expired', 'the SVID has expired and could not be renewed yet', {
+          cause: workload.lastFailure,
+        })
+    workload.identity.stop(reason)
+  }
+
+  /**
+   * Brings every workload up to `bundles`; resolves once all files and streams carry them. What no longer leads to them
+   * is renewed at once.
+   */
+  async enforce(bundles: Bundles, signal: AbortSignal): Promise<void> {
+    if (!sameBundles(this.#bundles, bundles)) this.#bundles = bundles
+    const workloads = [...this.#held.values()]
+    const lost = workloads.filter(({ svid }) => svid && !leadsTo(svid, this.#bundles.own))
+    this.#dependencies.renewals.hasten(lost.map(({ id }) => id))
+    const { clock, random } = this.#dependencies
+    await enforceEverywhere(workloads, () => this.#bundles, { clock, random }, signal)
+  }
+
+  /**
+   * Renews every SVID that one of these authorities signed, named by subject key identifier in hex; resolves once none is
+   * held any more.
+   */
+  async renewSignedBy(authorityKeyIds: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+    const signed = () =>
+      [...this.#held.values()].filter(({ svid }) => svid && authorityKeyIds.has(authorityOf(svid))).map(({ id }) => id)
+    this.#dependencies.renewals.hasten(signed())
+    while (signed().length > 0) await this.#dependencies.clock.sleep(LOOK_AGAIN_MS, signal)
+  }
+
+  /** The pod is gone: streams end, files are wiped. The broker is told later, and not waited for. */
+  async remove(id: string): Promise<void> {
+    const workload = this.#held.get(id)
+    if (!workload) return
+    const gone = new IdentityError('workload_unknown', 'the pod is gone')
+    workload.removal.abort(gone)
+    workload.identity.stop(gone)
+    const { renewals, endpoint, broker } = this.#dependencies
+    renewals.forget(id)
+    await this.#flights.get(id)?.catch(() => {})
+    await endpoint.release(id)
+    await workload.idle()
+    await workload.delivery.remove()
+    this.#held.delete(id)
+    if (workload.svid) broker.ended([workload.svid.serialNumber])
+  }
+
+  /** The agent stops: every stream ends with Unavailable (invariant 7), sockets close, files stay. */
+  async close(): Promise<void> {
+    this.#closed = new IdentityError('shutting_down', 'the agent is stopping; connect again')
+    for (const { identity } of this.#held.values()) identity.stop(this.#closed)
+    for (const [id, workload] of this.#held) {
+      this.#dependencies.renewals.forget(id)
+      // A workload that has no identity yet is given up: kubelet asks again when the agent is back.
+      if (this.#flights.has(id)) workload.removal.abort(this.#closed)
+    }
+    await Promise.allSettled(this.#flights.values())
+    await this.#dependencies.endpoint.stop()
+    await Promise.allSettled(Array.from(this.#held.values(), ({ delivery }) => delivery.close()))
+  }
+
+  #listen(workload: HeldWorkload): Promise<void> {
+    return workload.delivery.listen((connection) => this.#dependencies.endpoint.accept(workload.id, connection))
+  }
+
+  #schedule(workload: HeldWorkload, receivedAtMs: number, expiresAtMs: number): void {
+    workload.expiresAtMs = expiresAtMs
+    if (workload.removal.signal.aborted) return
+    this.#dependencies.renewals.held(workload.id, { receivedAtMs, expiresAtMs })
+  }
+}
+
+/** The lifetime as the broker counts it; without, what the certificate says by the broker's clock. */
+function leftMs({ svid, lifetimeMs }: Obtained, now: Date): number {
+  return lifetimeMs ?? svid.notAfter.getTime() - now.getTime()
+}
+
+function authorityOf(svid: SvidMaterial): string {
+  return leafOf(svid).authorityKeyIdentifier?.toString('hex') ?? ''
+}
+
+function leafOf({ chain }: SvidMaterial): Certificate {
+  return parseCertificate(chain[0] ?? new Uint8Array())
+}

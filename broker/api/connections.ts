@@ -1,0 +1,94 @@
+import type { TLSSocket } from 'node:tls'
+import type { Clock } from '../../core/runtime/clock.ts'
+import type { X509Bundle } from '../../core/spiffe/bundle.ts'
+import { nameConnection } from '../../proto/named-connection.ts'
+import { type Caller, judgeCaller } from './caller.ts'
+
+/** An agent keeps one connection; while it replaces it, two. */
+const MAX_PER_NODE = 8
+/** Time enough to attest a node; nothing else can be done without a certificate. */
+const ANONYMOUS_LIFE_MS = 30_000
+/** Time enough for the answer that says why. */
+const EXPIRED_GRACE_MS = 5_000
+const LONGEST_SLEEP_MS = 60_000
+
+interface Dependencies {
+  readonly clock: Clock
+  readonly bundle: () => X509Bundle
+  /** Hands the connection to gRPC. */
+  readonly inject: (socket: TLSSocket) => void
+  /** Hears of each connection: who it is. */
+  readonly onJudged: (caller: Caller, address: string) => void
+}
+
+/** The connections that are open, each with its caller, judged once (design §5: not on each call). */
+export class Connections {
+  readonly #deps: Dependencies
+  readonly #callers = new Map<string, Caller>()
+  readonly #perNode = new Map<string, number>()
+  #number = 0
+
+  constructor(deps: Dependencies) {
+    this.#deps = deps
+  }
+
+  /** The caller behind `Call.peer`. */
+  callerOf(peer: string): Caller | undefined {
+    return this.#callers.get(peer)
+  }
+
+  get size(): number {
+    return this.#callers.size
+  }
+
+  accept(socket: TLSSocket, chain: readonly Uint8Array[]): void {
+    const { clock, bundle, inject, onJudged } = this.#deps
+    const address = socket.remoteAddress ?? 'unknown'
+    const caller = judgeCaller(chain, bundle(), clock.now())
+    onJudged(caller, address)
+    if (caller.kind === 'agent' && !this.#enter(caller.nodeName, socket)) return
+    this.#number += 1
+    const name = `${caller.kind === 'agent' ? caller.nodeName : address}#${this.#number}`
+    nameConnection(socket, name)
+    this.#callers.set(name, caller)
+    const closed = new AbortController()
+    socket.once('close', () => {
+      this.#callers.delete(name)
+      closed.abort()
+    })
+    void this.#destroyInTime(socket, caller, closed.signal)
+    inject(socket)
+  }
+
+  #enter(nodeName: string, socket: TLSSocket): boolean {
+    const count = this.#perNode.get(nodeName) ?? 0
+    if (count >= MAX_PER_NODE) {
+      socket.destroy()
+      return false
+    }
+    this.#perNode.set(nodeName, count + 1)
+    socket.once('close', () => {
+      const left = (this.#perNode.get(nodeName) ?? 1) - 1
+      if (left === 0) this.#perNode.delete(nodeName)
+      else this.#perNode.set(nodeName, left)
+    })
+    return true
+  }
+
+  async #destroyInTime(socket: TLSSocket, caller: Caller, closed: AbortSignal): Promise<void> {
+    const { clock } = this.#deps
+    try {
+      if (caller.kind !== 'agent') await clock.sleep(ANONYMOUS_LIFE_MS, closed)
+      else {
+        for (;;) {
+          const left = caller.notAfter.getTime() + EXPIRED_GRACE_MS - clock.now().getTime()
+          if (left <= 0) break
+          await clock.sleep(Math.min(left, LONGEST_SLEEP_MS), closed)
+        }
+      }
+    } catch {
+      return
+    }
+    socket.destroy()
+  }
+}

@@ -1,0 +1,45 @@
+import { Server, ServerCredentials } from '@grpc/grpc-js'
+import type { TLSSocket } from 'node:tls'
+import { NodeService } from '../../proto/gen/countersign/node/v1/node_pb.ts'
+import { addService, type EndedCall, type Handlers } from '../../proto/grpc-server.ts'
+
+/** Largest message taken. A full batch of usual tokens and requests is below 200 KiB. */
+const MAX_MESSAGE_BYTES = 1024 * 1024
+/** Calls at the same time on one connection. */
+const MAX_STREAMS = 100
+const KEEPALIVE_MS = 60_000
+const KEEPALIVE_TIMEOUT_MS = 20_000
+
+/** A gRPC server without a listener: connections are handed to it once they are judged. */
+export class GrpcEndpoint {
+  readonly #server: Server
+  readonly #injector: ReturnType<Server['createConnectionInjector']>
+
+  constructor(handlers: Handlers<typeof NodeService>, ended: (call: EndedCall) => void) {
+    this.#server = new Server({
+      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+      'grpc.max_concurrent_streams': MAX_STREAMS,
+      // Finds agents that are gone without a word, so that they do not count as connected.
+      'grpc.keepalive_time_ms': KEEPALIVE_MS,
+      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    })
+    addService(this.#server, NodeService, handlers, ended)
+    // TLS is behind us by then: the socket is handed over as it stands.
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure())
+  }
+
+  inject(socket: TLSSocket): void {
+    this.#injector.injectConnection(socket)
+  }
+
+  /** Lets calls that are running end for `graceMs`, and takes no new ones. */
+  drain(graceMs: number): void {
+    this.#injector.drain(graceMs)
+  }
+
+  /** Ends whatever is left. */
+  destroy(): void {
+    this.#injector.destroy()
+    this.#server.forceShutdown()
+  }
+}

@@ -1,0 +1,115 @@
+import { timestampFromDate } from '@bufbuild/protobuf/wkt'
+import type { Clock } from '../../core/runtime/clock.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import type { X509Bundle } from '../../core/spiffe/bundle.ts'
+import type { NodeService, SyncRequest } from '../../proto/gen/countersign/node/v1/node_pb.ts'
+import type { Call, Handlers } from '../../proto/grpc-server.ts'
+import type { NodeAttestation } from '../issuance/attest-node.ts'
+import type { X509SvidIssuance } from '../issuance/issue-x509-svid.ts'
+import type { SyncHub } from '../sync/sync-hub.ts'
+import { type Agent, authorizeAgent, type Method } from './authorize.ts'
+import type { Caller } from './caller.ts'
+import { bundleMessage, itemOf, resultMessage, svidMessage } from './messages.ts'
+import { readSyncRequests } from './sync-requests.ts'
+
+/** What the service translates for. */
+export interface NodeServiceDependencies {
+  readonly attestation: Pick<NodeAttestation, 'issue'>
+  readonly issuance: Pick<X509SvidIssuance, 'issue'>
+  readonly hub: SyncHub
+  /** The rest of what a call needs to know. */
+  readonly broker: {
+    readonly clock: Clock
+    readonly bundle: () => X509Bundle
+    readonly callerOf: (peer: string) => Caller | undefined
+    /** Writes a refused caller down. */
+    readonly onCallerRefused: (method: Method, error: unknown, peer: string) => void
+  }
+  /** The pods of these SVIDs are gone. */
+  readonly end: (nodeName: string, serialNumbers: readonly string[]) => void
+}
+
+/** Where a stream ends because its agent has nothing more to say. */
+const DONE = new Error('the agent has ended its side')
+
+/** `countersign.node.v1.NodeService`: what agents ask. Translates, decides nothing. */
+export function nodeService({
+  attestation,
+  issuance,
+  hub,
+  broker,
+  end,
+}: NodeServiceDependencies): Handlers<typeof NodeService> {
+  const { clock, bundle, callerOf, onCallerRefused } = broker
+  const serverTime = () => timestampFromDate(clock.now())
+  const agentOf = (method: Method, { peer }: Call): Agent => {
+    try {
+      return authorizeAgent(method, callerOf(peer), clock.now())
+    } catch (error) {
+      onCallerRefused(method, error, peer)
+      throw error
+    }
+  }
+
+  return {
+    async attestNode({ serviceAccountToken, csr }, { peer, signal }) {
+      const svid = await attestation.issue({ token: serviceAccountToken, csr, peer }, signal)
+      return { svid: svidMessage(svid, ''), bundle: bundleMessage(bundle()), serverTime: serverTime() }
+    },
+
+    async issueX509Svids({ requests }, call) {
+      const { nodeName } = agentOf('issueX509Svids', call)
+      const outcomes = await issuance.issue(requests.map(itemOf), { nodeName, signal: call.signal })
+      return { results: outcomes.map(resultMessage), serverTime: serverTime() }
+    },
+
+    async *sync(requests, call) {
+      const agent = agentOf('sync', call)
+      const leaving = new AbortController()
+      const hear = (request: SyncRequest['message']) => hearAgent(request, agent, { hub, end })
+      const opened = await readSyncRequests(requests, { clock, signal: call.signal, hear })
+      opened.ended.then(
+        () => leaving.abort(DONE),
+        (error: unknown) => leaving.abort(error),
+      )
+      try {
+        yield* hub.open(agent, AbortSignal.any([call.signal, leaving.signal]))
+      } catch (error) {
+        if (error !== DONE) throw error
+      }
+    },
+  }
+}
+
+/** Serial numbers in one message. */
+const MAX_SERIAL_NUMBERS = 10_000
+
+function hearAgent(
+  message: SyncRequest['message'],
+  { nodeName }: Agent,
+  { hub, end }: Pick<NodeServiceDependencies, 'hub' | 'end'>,
+): void {
+  switch (message.case) {
+    case 'acknowledgement':
+      hub.acknowledge(nodeName, message.value.kind, message.value.revision)
+      return
+    case 'ended':
+      checkSerialNumbers('ended.serial_numbers', message.value.serialNumbers)
+      end(nodeName, message.value.serialNumbers)
+      return
+    case 'hello':
+      checkSerialNumbers('hello.held_serial_numbers', message.value.heldSerialNumbers)
+      return
+    case undefined:
+      throw new IdentityError('request_invalid', 'a message of Sync says nothing')
+  }
+}
+
+function checkSerialNumbers(field: string, serialNumbers: readonly string[]): void {
+  if (serialNumbers.length > MAX_SERIAL_NUMBERS) {
+    throw new IdentityError('request_invalid', `${field} has more than ${MAX_SERIAL_NUMBERS} entries`)
+  }
+  if (!serialNumbers.every((text) => /^[0-9a-f]{1,40}$/.test(text))) {
+    throw new IdentityError('request_invalid', `${field} holds what is no serial number (hexadecimal, lower case)`)
+  }
+}

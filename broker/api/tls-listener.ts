@@ -1,0 +1,138 @@
+import { constants } from 'node:crypto'
+import type { AddressInfo, Socket } from 'node:net'
+import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls'
+import { pemEncode } from '../../core/pki/pem.ts'
+import { isErrno } from './socket-error.ts'
+
+/** The certificate that we show, and its key. */
+export interface ServerCredentials {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[]
+  /** PKCS#8, DER. */
+  readonly privateKey: Uint8Array
+}
+
+export interface ListenerLimits {
+  /** Connections at the same time. */
+  readonly maxConnections: number
+  /** Of these, how many may be in their handshake: signatures are what an attacker makes us spend. */
+  readonly maxHandshakes: number
+  readonly handshakeTimeoutMs: number
+}
+
+export interface ListenerOptions {
+  readonly host: string
+  readonly port: number
+  readonly limits: ListenerLimits
+  /** A connection whose peer has proven `chain` (DER, leaf first; empty without one). Nothing has been read from it. */
+  readonly accept: (socket: TLSSocket, chain: readonly Uint8Array[]) => void
+  /** A connection that came to nothing, and why in one word. */
+  readonly onRefused: (reason: 'handshake' | 'timeout' | 'protocol' | 'limit') => void
+}
+
+/**
+ * The broker's own TLS server (design §5): TLS 1.3 alone, a hybrid post-quantum group preferred, the client's certificate
+ * asked for and judged by us, sessions never resumed (invariant 8).
+ */
+export class TlsListener {
+  readonly #server: Server
+  readonly #sockets = new Set<Socket>()
+
+  static async listen(credentials: ServerCredentials, options: ListenerOptions): Promise<TlsListener> {
+    const listener = new TlsListener(credentials, options)
+    await new Promise<void>((resolve, reject) => {
+      listener.#server.once('error', reject)
+      listener.#server.listen({ host: options.host, port: options.port }, resolve)
+    })
+    return listener
+  }
+
+  private constructor(credentials: ServerCredentials, { limits, accept, onRefused }: ListenerOptions) {
+    this.#server = createServer({
+      ...contextOptions(credentials),
+      ALPNProtocols: ['h2'],
+      requestCert: true,
+      // A certificate that OpenSSL does not like is judged by us all the same, so that every refusal has its code.
+      rejectUnauthorized: false,
+      handshakeTimeout: limits.handshakeTimeoutMs,
+      noDelay: true,
+    })
+    this.#server.maxConnections = limits.maxConnections
+    let secured = 0
+    this.#server.on('connection', (socket: Socket) => {
+      if (this.#sockets.size - secured >= limits.maxHandshakes) {
+        onRefused('limit')
+        socket.destroy()
+        return
+      }
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
+    this.#server.on('drop', () => onRefused('limit'))
+    this.#server.on('secureConnection', (socket) => {
+      secured += 1
+      socket.once('close', () => (secured -= 1))
+      // Without a listener an error of the connection would end the process.
+      socket.on('error', () => {})
+      if (socket.alpnProtocol !== 'h2' || socket.isSessionReused()) {
+        onRefused('protocol')
+        socket.destroy()
+        return
+      }
+      accept(socket, peerChain(socket))
+    })
+    this.#server.on('tlsClientError', (error, socket) => {
+      onRefused(isErrno(error, 'ERR_TLS_HANDSHAKE_TIMEOUT') ? 'timeout' : 'handshake')
+      socket.destroy()
+    })
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** Shows other credentials from now on; connections that are there keep theirs. */
+  renew(credentials: ServerCredentials): void {
+    this.#server.setSecureContext(contextOptions(credentials))
+  }
+
+  /** Takes no new connections. Those that are there stay. */
+  stopAccepting(): void {
+    this.#server.close()
+  }
+
+  /** Ends every connection that is left. */
+  destroy(): void {
+    this.#server.close()
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}
+
+function contextOptions({ chain, privateKey }: ServerCredentials): SecureContextOptions {
+  const options: SecureContextOptions = {
+    cert: chain.map((der) => pemEncode('CERTIFICATE', der)).join(''),
+    key: pemEncode('PRIVATE KEY', privateKey),
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    ecdhCurve: 'X25519MLKEM768:X25519:prime256v1',
+    ciphers: 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256',
+    // No tickets; and there is no store of sessions, so that those without a ticket find nothing either.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  }
+  // Made once here so that credentials that do not fit are refused by whoever renews, not by a later handshake.
+  createSecureContext(options)
+  return options
+}
+
+/** What the peer sent, leaf first. */
+function peerChain(socket: TLSSocket): Uint8Array[] {
+  const chain: Uint8Array[] = []
+  let certificate = socket.getPeerX509Certificate()
+  // A root that is its own issuer ends the list; so does the bound, for what comes after it is not looked at.
+  while (certificate && chain.length < 9) {
+    chain.push(certificate.raw)
+    const issuer: typeof certificate | undefined = certificate.issuerCertificate
+    certificate = issuer && !issuer.raw.equals(certificate.raw) ? issuer : undefined
+  }
+  return chain
+}

@@ -1,0 +1,81 @@
+import { parseCsr } from '../../core/pki/csr.ts'
+import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
+import { ERROR_CODES } from '../../core/runtime/error-codes.ts'
+import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
+import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
+import type { AttestedNode } from '../attestation/attested.ts'
+import type { RefusalAudit } from './refusal-audit.ts'
+import type { SigningBudget } from './signing-budget.ts'
+import type { SignedX509Svid, X509SvidSigner } from './x509-svid-signer.ts'
+
+interface Dependencies {
+  /** @throws `IdentityError` with the precise code. */
+  readonly attest: (token: string, signal: AbortSignal) => Promise<AttestedNode>
+  readonly signer: X509SvidSigner
+  readonly budget: SigningBudget
+  readonly audit: RefusalAudit
+}
+
+export interface NodeAttestationOptions {
+  readonly trustDomain: TrustDomain
+  readonly ttlMs: number
+}
+
+/** `spiffe://<td>/countersign/agent/<node>` (design §1). */
+export function agentId(trustDomain: TrustDomain, nodeName: string): SpiffeId {
+  return SpiffeId.of(trustDomain, 'countersign', 'agent', nodeName)
+}
+
+/** Gives the agent of a node its own SVID. The same cycle as for pods, with a fixed identity instead of a template. */
+export class NodeAttestation {
+  readonly #deps: Dependencies
+  readonly #options: NodeAttestationOptions
+
+  constructor(deps: Dependencies, options: NodeAttestationOptions) {
+    this.#deps = deps
+    this.#options = options
+  }
+
+  /**
+   * @throws `IdentityError` `attestation_refused` for everything that has to do with the token: the caller is not known,
+   *   and shall not learn by differences. The audit record has the precise code.
+   */
+  async issue(
+    { token, csr, peer }: { readonly token: string; readonly csr: Uint8Array; readonly peer: string },
+    signal: AbortSignal,
+  ): Promise<SignedX509Svid> {
+    try {
+      return await this.#deps.budget.run('newPod', () => this.#issue(token, csr, signal))
+    } catch (error) {
+      this.#deps.audit.refused('attestation_refused', error, { peer })
+      throw toStranger(error)
+    }
+  }
+
+  async #issue(token: string, csr: Uint8Array, signal: AbortSignal): Promise<SignedX509Svid> {
+    const node = await this.#deps.attest(token, signal)
+    const key = parseCsr(csr)
+    return this.#deps.signer.sign({
+      kind: 'agent',
+      id: agentId(this.#options.trustDomain, node.nodeName),
+      key,
+      ttlMs: this.#options.ttlMs,
+      nodeName: node.nodeName,
+      pod: { namespace: node.namespace, name: node.podName, uid: node.podUid, serviceAccount: node.serviceAccount },
+      template: '',
+      tokenId: node.tokenId,
+      reviewed: node.reviewed,
+    })
+  }
+}
+
+/** Trouble of our own is told as it is, so that an agent knows to come back; so is what only its own CSR says. */
+function toStranger(error: unknown): unknown {
+  const { status } = ERROR_CODES[codeOf(error)]
+  if (status === 'UNAUTHENTICATED' || status === 'PERMISSION_DENIED') {
+    return new IdentityError('attestation_refused', 'the node could not be attested; the audit record says why', {
+      cause: error,
+    })
+  }
+  return error
+}

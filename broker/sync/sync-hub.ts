@@ -1,0 +1,165 @@
+import { timestampFromDate } from '@bufbuild/protobuf/wkt'
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { Clock } from '../../core/runtime/clock.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import { RevisionKind, SyncResponseSchema } from '../../proto/gen/countersign/node/v1/node_pb.ts'
+import { Encoded } from '../../proto/grpc-method.ts'
+import { Acknowledgements } from './acknowledgements.ts'
+import { LatestStates } from './latest-states.ts'
+
+/** The complete state of one kind. */
+export interface Revision {
+  readonly kind: RevisionKind
+  readonly revision: bigint
+  readonly state: NonNullable<MessageInitShape<typeof SyncResponseSchema>['state']>
+}
+
+type EncodedResponse = Encoded<typeof SyncResponseSchema>
+
+/** A node keeps one stream; while it replaces it, two. More are a fault. */
+const MAX_STREAMS_PER_NODE = 4
+/** The wall clock may jump while a stream is open: its end is looked at this often at the latest. */
+const LONGEST_SLEEP_MS = 60_000
+/** A message that is older than this is encoded anew, so that agents measure their clocks against a fresh time. */
+const FRESH_MS = 1_000
+
+/** Who has a stream open. */
+export interface SyncPeer {
+  readonly nodeName: string
+  /** The end of the agent's certificate: the stream ends there. */
+  readonly notAfter: Date
+}
+
+interface Stream {
+  readonly nodeName: string
+  readonly pending: LatestStates<RevisionKind, EncodedResponse>
+}
+
+interface Current {
+  readonly revision: Revision
+  encoded: EncodedResponse
+  encodedAt: number
+}
+
+/**
+ * Keeps agents in step (design §5): each kind of revision has one current state, encoded once for all streams, and each
+ * node is remembered with what it has enforced.
+ */
+export class SyncHub {
+  readonly #clock: Clock
+  readonly #streams = new Set<Stream>()
+  /** How many streams each connected node has. */
+  readonly #nodes = new Map<string, number>()
+  readonly #current = new Map<RevisionKind, Current>()
+  readonly #acknowledgements = new Map<RevisionKind, Acknowledgements>()
+  #stopped: IdentityError | undefined
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Makes `revision` the state of its kind, and sends it to everybody. */
+  publish(revision: Revision): void {
+    const encoded = this.#encode(revision)
+    this.#current.set(revision.kind, { revision, encoded, encodedAt: this.#clock.monotonicMs() })
+    for (const { pending } of this.#streams) pending.put(revision.kind, encoded)
+  }
+
+  acknowledge(nodeName: string, kind: RevisionKind, revision: bigint): void {
+    const published = this.#current.get(kind)?.revision.revision ?? 0n
+    // A node cannot have enforced what was never sent; believing it would open the gate of a later rotation.
+    if (revision > published) return
+    let acknowledgements = this.#acknowledgements.get(kind)
+    if (!acknowledgements) this.#acknowledgements.set(kind, (acknowledgements = new Acknowledgements()))
+    acknowledgements.acknowledge(nodeName, revision)
+  }
+
+  /** Of the nodes that are connected and of `others`, those that have not enforced `revision`. */
+  unacknowledged(kind: RevisionKind, revision: bigint, others: Iterable<string>): string[] {
+    const nodes = [...others, ...this.#nodes.keys()]
+    return (this.#acknowledgements.get(kind) ?? new Acknowledgements()).missing(nodes, revision)
+  }
+
+  get connectedNodes(): number {
+    return this.#nodes.size
+  }
+
+  get streams(): number {
+    return this.#streams.size
+  }
+
+  /**
+   * The states of all kinds, then each as it changes.
+   *
+   * @throws `IdentityError` `shutting_down`, `agent_certificate_expired`, `overloaded`; the reason of `signal`.
+   */
+  async *open({ nodeName, notAfter }: SyncPeer, signal: AbortSignal): AsyncGenerator<EncodedResponse> {
+    if (this.#stopped) throw this.#stopped
+    const pending = new LatestStates<RevisionKind, EncodedResponse>()
+    const stream: Stream = { nodeName, pending }
+    const ofNode = this.#nodes.get(nodeName) ?? 0
+    if (ofNode >= MAX_STREAMS_PER_NODE) {
+      throw new IdentityError('overloaded', `a node keeps at most ${MAX_STREAMS_PER_NODE} streams open`, {
+        retryAfterMs: 5000,
+      })
+    }
+    this.#streams.add(stream)
+    this.#nodes.set(nodeName, ofNode + 1)
+    const closed = new AbortController()
+    const abort = () => pending.end(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    void this.#endAt(notAfter, pending, closed.signal)
+    for (const [kind, current] of this.#current) pending.put(kind, this.#fresh(current))
+    try {
+      yield* pending
+    } finally {
+      this.#remove(stream)
+      signal.removeEventListener('abort', abort)
+      closed.abort()
+    }
+  }
+
+  /** Ends all streams with `shutting_down`, which is Unavailable (invariant 7), and lets no new one begin. */
+  stop(): void {
+    this.#stopped ??= new IdentityError('shutting_down', 'the broker is stopping; connect again', { retryAfterMs: 100 })
+    for (const { pending } of this.#streams) pending.end(this.#stopped)
+  }
+
+  #remove(stream: Stream): void {
+    this.#streams.delete(stream)
+    const left = (this.#nodes.get(stream.nodeName) ?? 1) - 1
+    if (left === 0) this.#nodes.delete(stream.nodeName)
+    else this.#nodes.set(stream.nodeName, left)
+  }
+
+  async #endAt(
+    notAfter: Date,
+    pending: LatestStates<RevisionKind, EncodedResponse>,
+    closed: AbortSignal,
+  ): Promise<void> {
+    for (;;) {
+      const left = notAfter.getTime() - this.#clock.now().getTime()
+      if (left <= 0) break
+      try {
+        await this.#clock.sleep(Math.min(left, LONGEST_SLEEP_MS), closed)
+      } catch {
+        return
+      }
+    }
+    pending.end(new IdentityError('agent_certificate_expired', "the agent's SVID has expired; attest the node again"))
+  }
+
+  #fresh(current: Current): EncodedResponse {
+    const now = this.#clock.monotonicMs()
+    if (now - current.encodedAt > FRESH_MS) {
+      current.encoded = this.#encode(current.revision)
+      current.encodedAt = now
+    }
+    return current.encoded
+  }
+
+  #encode({ kind, revision, state }: Revision): EncodedResponse {
+    const serverTime = timestampFromDate(this.#clock.now())
+    return Encoded.of(SyncResponseSchema, { kind, revision, state, serverTime })
+  }
+}

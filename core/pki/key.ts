@@ -71,7 +71,9 @@ export function readKeyType(spki: DerValue): KeyType {
 
   switch (dottedOid(algorithm.take(TAG.oid, 'the name').contents)) {
     case OID.ecPublicKey: {
-      const curve = CURVES[dottedOid(algorithm.take(TAG.oid, 'the name of the curve').contents)]
+      const name = algorithm.maybe(TAG.oid)
+      if (!name) return unsupported('a curve that is not named')
+      const curve = CURVES[dottedOid(name.contents)]
       algorithm.end()
       if (!curve) return unsupported('a curve other than P-256 and P-384')
       if (bits.length - 1 !== curve.pointBytes || bits[1] !== 0x04)

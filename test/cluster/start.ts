@@ -75,10 +75,14 @@ async function start(binaries: Record<string, string>, options: StartOptions, lo
   }
 
   const owner = detached ? null : ((await identify(process.pid)) ?? null)
-  const settings = { apiServerArgs, kubeletConfig }
   const state: State = {
-    ...{ owner, phase: 'starting', nodes: {}, createdDirs: missingDirs(), sysctls: await readSysctls() },
-    ...{ binaries, settings },
+    owner,
+    phase: 'starting',
+    nodes: {},
+    createdDirs: missingDirs(),
+    sysctls: await readSysctls(),
+    binaries,
+    settings: { apiServerArgs, kubeletConfig },
   }
   await writeState(state)
 

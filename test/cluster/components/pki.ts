@@ -78,11 +78,9 @@ async function certificate(
   const config = pkiFile(`${file}.cnf`)
   const lines = ['[req]', 'distinguished_name = dn', 'x509_extensions = ext', '[dn]', '[ext]', ...extensions]
   await writeFile(config, lines.join('\n'))
-  await run('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'],
-    ...['-config', config, '-subj', subject, '-keyout', pkiFile(`${file}.key`), '-out', pkiFile(`${file}.crt`)],
-    ...issuer,
-  ])
+  const key = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'.split(' ')
+  const files = ['-config', config, '-keyout', pkiFile(`${file}.key`), '-out', pkiFile(`${file}.crt`)]
+  await run('openssl', ['req', '-x509', '-days', '30', ...key, ...files, '-subj', subject, ...issuer])
   await rm(config)
 }
 

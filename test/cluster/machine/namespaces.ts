@@ -41,7 +41,7 @@ export async function runIn(
   stdin?: string,
 ): Promise<string> {
   const [enter = 'env', ...rest] = enterCommand(placement)
-  return run(enter, [...rest, command, ...args], { ...(stdin === undefined ? {} : { stdin }) })
+  return run(enter, [...rest, command, ...args], stdin === undefined ? {} : { stdin })
 }
 
 /** The process exists before it has its namespaces. */

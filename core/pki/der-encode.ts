@@ -84,6 +84,9 @@ export function bitString(bits: Uint8Array, unused = 0): DerNode {
 
 /** A value whose contents are `text`, which is ASCII: the restricted character strings, and times. */
 export function ascii(tag: number, text: string): DerNode {
+  // node-forge would cut characters down to their lowest octet.
+  // oxlint-disable-next-line no-control-regex
+  if (!/^[\x00-\x7f]*$/.test(text)) throw new TypeError('the text is not ASCII')
   return asn1.create(tag & 0xc0, tag & 0x1f, false, text)
 }
 

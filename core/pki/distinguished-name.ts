@@ -13,7 +13,8 @@ export interface DistinguishedName {
   readonly serialNumber?: string
 }
 
-const MAX_CHARACTERS = 64
+/** The bound of each attribute (RFC 5280 appendix A.1, upper bounds). */
+export const MAX_ATTRIBUTE_CHARACTERS = 64
 
 /**
  * Name (RFC 5280 §4.1.2.4) in DER: one attribute per RDN, general before particular.
@@ -38,8 +39,8 @@ export function isEmptyName(name: Uint8Array): boolean {
 function attribute(type: string, text: string | undefined, encode: (text: string) => DerNode): DerNode | undefined {
   if (text === undefined) return undefined
   const { length } = Array.from(text)
-  if (length === 0 || length > MAX_CHARACTERS) {
-    throw new TypeError(`an attribute of a name has 1 to ${MAX_CHARACTERS} characters, not ${length}`)
+  if (length === 0 || length > MAX_ATTRIBUTE_CHARACTERS) {
+    throw new TypeError(`an attribute of a name has 1 to ${MAX_ATTRIBUTE_CHARACTERS} characters, not ${length}`)
   }
   return setOf(sequence(oid(type), encode(text)))
 }

@@ -2,6 +2,7 @@ import type { Buffer } from 'node:buffer'
 import type { KeyObject } from 'node:crypto'
 import { selfSign, signCertificate, type Issuer } from '../pki/certificate-builder.ts'
 import type { CertificateTemplate } from '../pki/certificate-template.ts'
+import { MAX_ATTRIBUTE_CHARACTERS } from '../pki/distinguished-name.ts'
 import { spkiOf } from '../pki/key.ts'
 import { serialToHex } from '../pki/serial-number.ts'
 import type { TrustDomain } from './trust-domain.ts'
@@ -17,8 +18,6 @@ export interface AuthorityRequest {
 }
 
 const COMMON_NAME = 'Countersign authority'
-/** ub-organization-name (RFC 5280 appendix A.1). Trust domains may be longer; the URI says the whole. */
-const MAX_ORGANIZATION = 64
 
 /** The certificate, in DER, of an authority that is a trust anchor: signed by itself, in the bundle. */
 export function createAuthorityCertificate(request: AuthorityRequest & { readonly privateKey: KeyObject }): Buffer {
@@ -53,7 +52,8 @@ function authorityTemplate(
     notBefore,
     notAfter,
     subject: {
-      organization: trustDomain.toString().slice(0, MAX_ORGANIZATION),
+      // A trust domain may be longer than an attribute; the URI says the whole.
+      organization: trustDomain.toString().slice(0, MAX_ATTRIBUTE_CHARACTERS),
       commonName,
       serialNumber: serialToHex(serialNumber),
     },

@@ -1,6 +1,7 @@
 import type { CertificateTemplate } from '../pki/certificate-template.ts'
 import { parseCertificate, type Certificate } from '../pki/certificate.ts'
 import { type ChainOptions, MAX_CHAIN, verifyChain } from '../pki/chain.ts'
+import { MAX_ATTRIBUTE_CHARACTERS } from '../pki/distinguished-name.ts'
 import type { KeyType } from '../pki/key.ts'
 import { OID } from '../pki/oid.ts'
 import { IdentityError } from '../runtime/errors.ts'
@@ -8,6 +9,8 @@ import type { X509Bundle } from './bundle.ts'
 import { SpiffeId } from './spiffe-id.ts'
 import type { TrustDomain } from './trust-domain.ts'
 import { leafViolations } from './x509-svid-rules.ts'
+
+const MAX_DNS_NAME = 253
 
 /** What an X.509-SVID is made of. */
 export interface X509SvidRequest {
@@ -26,10 +29,13 @@ export interface X509SvidRequest {
 /**
  * The certificate of a workload (X509-SVID §3.1, §4): the ID as its only URI, no CA, digitalSignature, both TLS purposes.
  *
- * @throws {@link IdentityError} `spiffe_id_invalid` for an ID without a path.
+ * @throws {@link IdentityError} `spiffe_id_invalid` for an ID without a path, `certificate_invalid` for a DNS name or a
+ *   common name that no certificate may hold.
  */
 export function x509SvidTemplate(request: X509SvidRequest): CertificateTemplate {
   const { id, spki, keyType, dnsNames = [], commonName, serialNumber, notBefore, notAfter } = request
+  for (const name of dnsNames) checkDnsName(name)
+  if (commonName !== undefined) checkCommonName(commonName)
   if (id.path === '') throw new IdentityError('spiffe_id_invalid', 'an SVID has an ID with a path (X509-SVID §3.1)')
   return {
     serialNumber,
@@ -43,6 +49,21 @@ export function x509SvidTemplate(request: X509SvidRequest): CertificateTemplate 
     // X509-SVID §4.3: keyEncipherment means something for RSA alone.
     keyUsage: keyType.startsWith('rsa-') ? ['digitalSignature', 'keyEncipherment'] : ['digitalSignature'],
     extendedKeyUsage: [OID.serverAuth, OID.clientAuth],
+  }
+}
+
+/** A host name (RFC 1123 §2.1): what GeneralName's dNSName takes (RFC 5280 §4.2.1.6). No wildcard: an SVID is of one workload. */
+function checkDnsName(name: string): void {
+  const isHostName = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i.test(name)
+  if (!isHostName || name.length > MAX_DNS_NAME) {
+    throw new IdentityError('certificate_invalid', 'a DNS name is not a host name of at most 253 characters')
+  }
+}
+
+function checkCommonName(name: string): void {
+  const { length } = Array.from(name)
+  if (length === 0 || length > MAX_ATTRIBUTE_CHARACTERS) {
+    throw new IdentityError('certificate_invalid', `a common name has 1 to ${MAX_ATTRIBUTE_CHARACTERS} characters`)
   }
 }
 

@@ -1,0 +1,215 @@
+import { Buffer } from 'node:buffer'
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, statfs, symlink, writeFile } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { pemDecode } from '../../core/pki/pem.ts'
+import { systemClock } from '../../core/runtime/system-clock.ts'
+import { someDelivered } from '../../test/fakes/delivered.ts'
+import { FakeMounter } from '../../test/fakes/fake-mounter.ts'
+import { DirectoryPlace } from './directory-place.ts'
+import { TmpfsPlace } from './tmpfs-place.ts'
+import { VolumeDelivery } from './volume-delivery.ts'
+import type { VolumePlace } from './volume-place.ts'
+
+let root: string
+let mounter: FakeMounter
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'delivery-'))
+  await mkdir(join(root, 'pods', 'uid'), { recursive: true })
+  mounter = new FakeMounter()
+})
+afterEach(() => rm(root, { recursive: true }))
+
+const target = () => join(root, 'pods', 'uid', 'mount')
+const tmpfs = () => new TmpfsPlace({ root, parents: ['pods', 'uid'], name: 'mount' }, mounter, systemClock)
+const deliver = (place: VolumePlace = tmpfs(), damaged?: (error: unknown) => void) =>
+  new VolumeDelivery({ place, clock: systemClock, ...(damaged && { damaged }) })
+
+test('the files are those of the contract, and hold what was delivered', async () => {
+  const delivery = deliver()
+  const delivered = await someDelivered({ hint: 'external' })
+  await delivery.write(delivered)
+  expect((await readdir(target())).filter((name) => !name.startsWith('..')).toSorted()).toEqual([
+    'ca.crt',
+    'credential-bundle.pem',
+    'partner.example.spiffe-trust-bundle.pem',
+    'prod.example.spiffe-trust-bundle.pem',
+    'tls.crt',
+    'tls.key',
+  ])
+  const labels = async (name: string) =>
+    pemDecode(await readFile(join(target(), name), 'utf8')).map(({ label }) => label)
+  expect(await labels('credential-bundle.pem')).toEqual(['PRIVATE KEY', 'CERTIFICATE'])
+  expect(await labels('tls.key')).toEqual(['PRIVATE KEY'])
+  const leaf = new X509Certificate(await readFile(join(target(), 'tls.crt')))
+  expect(leaf.subjectAltName).toBe('URI:spiffe://prod.example/ns/shop/sa/cart')
+  expect(leaf.verify(new X509Certificate(await readFile(join(target(), 'ca.crt'))).publicKey)).toBe(true)
+  await delivery.close()
+
+  const again = deliver()
+  expect(await again.read()).toEqual(delivered.svid)
+  await again.close()
+})
+
+test('what is damaged is told of and read as nothing, so that it is written anew', async () => {
+  const damages: unknown[] = []
+  const first = deliver()
+  await first.write(await someDelivered())
+  await first.close()
+  const other = await someDelivered()
+  await chmod(join(target(), '..1', 'tls.key'), 0o600)
+  await writeFile(
+    join(target(), '..1', 'tls.key'),
+    `-----BEGIN PRIVATE KEY-----\n${Buffer.from(other.svid.privateKey).toString('base64')}\n-----END PRIVATE KEY-----\n`,
+  )
+  const delivery = deliver(tmpfs(), (error) => damages.push(error))
+  expect(await delivery.read()).toBeUndefined()
+  expect(damages).toMatchObject([{ code: 'volume_tampered' }])
+  await delivery.write(await someDelivered())
+  expect(await delivery.read()).toBeDefined()
+  await delivery.remove()
+})
+
+describe('the socket', () => {
+  test('is reached through the volume, whatever the length of its path, by any user', async () => {
+    const parents = ['pods', 'uid', 'x'.repeat(120)]
+    await mkdir(join(root, ...parents))
+    const delivery = deliver(new TmpfsPlace({ root, parents, name: 'mount' }, mounter, systemClock))
+    await delivery.listen((connection) => connection.end('hello'))
+    expect((await lstat(join(root, ...parents, 'mount', 'socket'))).mode & 0o777).toBe(0o777)
+    await symlink(join(root, ...parents, 'mount'), join(root, 's'))
+    expect(await text(connect(join(root, 's', 'socket')))).toBe('hello')
+    await delivery.remove()
+  })
+
+  test('is replaced by that of the next agent, and both may overlap', async () => {
+    const first = deliver()
+    await first.listen((connection) => connection.end('first'))
+    const second = deliver()
+    await second.listen((connection) => connection.end('second'))
+    expect(await text(connect(join(target(), 'socket')))).toBe('second')
+    await first.close()
+    expect(await text(connect(join(target(), 'socket')))).toBe('second')
+    expect(await readdir(target())).toEqual(['socket'])
+    await second.remove()
+  })
+
+  test('is refused where something else bears its name', async () => {
+    const delivery = deliver()
+    await delivery.write(await someDelivered())
+    await symlink('/etc', join(target(), 'socket'))
+    await expect(delivery.listen(() => {})).rejects.toMatchObject({ code: 'volume_tampered' })
+    await delivery.remove()
+  })
+})
+
+test('remove closes what is open, wipes, unmounts and leaves no folder', async () => {
+  const delivery = deliver()
+  await delivery.write(await someDelivered())
+  const accepted = new Promise<Socket>((resolve) => void delivery.listen(resolve))
+  await delivery.read()
+  const connection = connect(join(target(), 'socket'))
+  await accepted
+  await Promise.all([once(connection.resume(), 'close'), delivery.remove()])
+  expect(mounter.mounts).toEqual([])
+  expect(await readdir(join(root, 'pods', 'uid'))).toEqual([])
+  await delivery.remove()
+})
+
+test('a mount that stays busy is detached', async () => {
+  const delivery = deliver()
+  await delivery.write(await someDelivered())
+  mounter.busy = 100
+  await delivery.remove()
+  expect(mounter).toMatchObject({ mounts: [], lazy: 1 })
+})
+
+test('after remove nothing is written, not even by a write that was waiting', async () => {
+  const delivery = deliver()
+  const material = await someDelivered()
+  const late = [delivery.write(material), delivery.write(material)]
+  const removed = delivery.remove()
+  await Promise.allSettled(late)
+  await removed
+  await expect(delivery.write(material)).rejects.toMatchObject({ code: 'workload_unknown' })
+  await expect(delivery.listen(() => {})).rejects.toMatchObject({ code: 'workload_unknown' })
+  expect(await readdir(join(root, 'pods', 'uid'))).toEqual([])
+})
+
+test('close leaves everything for the agent that comes back', async () => {
+  const delivery = deliver()
+  await delivery.write(await someDelivered())
+  await delivery.listen(() => {})
+  await delivery.close()
+  expect(mounter.mounts).toHaveLength(1)
+  expect(await readdir(target())).toEqual(expect.arrayContaining(['socket', '..data', 'tls.key']))
+})
+
+describe('the target path', () => {
+  test('a link on the way is refused', async () => {
+    await symlink('/etc', join(root, 'pods', 'link'))
+    const place = new TmpfsPlace({ root, parents: ['pods', 'link'], name: 'mount' }, mounter, systemClock)
+    await expect(deliver(place).prepare()).rejects.toMatchObject({ code: 'target_path_invalid' })
+    expect(mounter.mounts).toEqual([])
+  })
+
+  test('a missing folder of the volume is refused at the start, and is nothing to remove at the end', async () => {
+    const place = new TmpfsPlace({ root, parents: ['pods', 'gone'], name: 'mount' }, mounter, systemClock)
+    await expect(deliver(place).prepare()).rejects.toMatchObject({ code: 'target_path_invalid' })
+    await expect(deliver(place).remove()).resolves.toBeUndefined()
+  })
+
+  test('a link instead of the folder to mount on is refused, and what it leads to is left alone', async () => {
+    await symlink('/etc', target())
+    await expect(deliver().prepare()).rejects.toMatchObject({ code: 'volume_tampered' })
+    expect((await lstat(target())).isSymbolicLink()).toBe(true)
+  })
+
+  test('a mount that is not ours is neither written to nor covered', async () => {
+    const delivery = deliver()
+    await delivery.prepare()
+    await delivery.close()
+    const [mount] = mounter.mounts
+    if (!mount) throw new Error('not mounted')
+    mounter.mounts.push(mount)
+    await expect(deliver().prepare()).rejects.toMatchObject({ code: 'volume_tampered' })
+    expect(mounter.mounts).toHaveLength(2)
+    await deliver().remove()
+    expect(mounter.mounts).toHaveLength(0)
+  })
+})
+
+describe('without Kubernetes', () => {
+  test('invariant 6: a folder on a disk is refused unless the operator allows it', async () => {
+    const onDisk = (allowDisk: boolean) => deliver(new DirectoryPlace({ root, name: 'cart', allowDisk }))
+    const { type } = await statfs(root)
+    if (type !== 0x01021994) {
+      await expect(onDisk(false).write(await someDelivered())).rejects.toMatchObject({ code: 'disk_not_allowed' })
+    }
+    const delivery = onDisk(true)
+    await delivery.write(await someDelivered())
+    expect(await readdir(join(root, 'cart'))).toContain('tls.key')
+    await delivery.remove()
+    expect(await readdir(root)).toEqual(['pods'])
+  })
+
+  test('a folder in which others may write is refused', async () => {
+    await mkdir(join(root, 'cart'))
+    await chmod(join(root, 'cart'), 0o777)
+    const delivery = deliver(new DirectoryPlace({ root, name: 'cart', allowDisk: true }))
+    await expect(delivery.write(await someDelivered())).rejects.toMatchObject({ code: 'volume_tampered' })
+  })
+
+  test("a stranger's file beside ours keeps its folder", async () => {
+    const delivery = deliver(new DirectoryPlace({ root, name: 'cart', allowDisk: true }))
+    await delivery.write(await someDelivered())
+    await writeFile(join(root, 'cart', 'theirs'), 'x')
+    await delivery.remove()
+    expect(await readdir(join(root, 'cart'))).toEqual(['theirs'])
+  })
+})

@@ -1,0 +1,170 @@
+import { Buffer } from 'node:buffer'
+import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Directory, errnoOf } from './directory.ts'
+import type { VolumeFile } from './volume-files.ts'
+import { wipe, writeGeneration } from './volume-writer.ts'
+
+let path: string
+let volume: Directory
+beforeEach(async () => {
+  path = await mkdtemp(join(tmpdir(), 'volume-'))
+  volume = await Directory.open(path)
+})
+afterEach(async () => {
+  await volume.close()
+  await rm(path, { recursive: true })
+})
+
+function files(text: string, ...more: string[]): VolumeFile[] {
+  const file = (name: string, secret = false): VolumeFile => ({
+    name,
+    contents: Buffer.from(text),
+    secret,
+    visible: true,
+  })
+  return [
+    file('tls.crt'),
+    file('tls.key', true),
+    file('credential-bundle.pem', true),
+    ...more.map((name) => file(name)),
+    { ...file('hint'), visible: false },
+  ]
+}
+
+const text = (name: string) => readFile(join(path, name), 'utf8')
+
+test('files change at once, and the generation before stays until the next switch', async () => {
+  await writeGeneration(volume, files('one'), undefined)
+  const opened = await Directory.open(join(path, '..data'))
+  await writeGeneration(volume, files('two'), undefined)
+  expect(await text('tls.crt')).toBe('two')
+  expect((await opened.readFile('tls.key', 100)).toString()).toBe('one')
+  expect((await readdir(path)).toSorted()).toEqual([
+    '..1',
+    '..2',
+    '..data',
+    'credential-bundle.pem',
+    'tls.crt',
+    'tls.key',
+  ])
+  await writeGeneration(volume, files('three'), undefined)
+  expect((await readdir(path)).filter((name) => /^\.\.\d/.test(name)).toSorted()).toEqual(['..2', '..3'])
+  await opened.close()
+})
+
+test('a reader in a loop never sees a key beside another certificate, through 1,000 generations', async () => {
+  await writeGeneration(volume, files('0'), undefined)
+  let done = false
+  let pairs = 0
+  const seen = new Set<string>()
+  const read = async () => {
+    while (!done) {
+      const folder = await Directory.open(join(path, '..data'))
+      try {
+        const [certificate, key] = [await folder.readFile('tls.crt', 9), await folder.readFile('tls.key', 9)]
+        expect(key.toString()).toBe(certificate.toString())
+        expect(await text('credential-bundle.pem')).toMatch(/^\d+$/)
+        seen.add(key.toString())
+        pairs += 1
+      } catch (error) {
+        // Two switches while it looked: what it opened is gone as a whole, and never half there.
+        if (errnoOf(error) !== 'ENOENT') throw error
+      } finally {
+        await folder.close()
+      }
+    }
+  }
+  const reader = read()
+  for (let count = 1; count <= 1000; count += 1) await writeGeneration(volume, files(`${count}`), undefined)
+  done = true
+  await reader
+  expect(pairs).toBeGreaterThan(50)
+  expect(seen.size).toBeGreaterThan(50)
+  expect(await text('tls.key')).toBe('1000')
+})
+
+describe('modes', () => {
+  const modeOf = async (name: string) => {
+    const { mode, gid } = await lstat(join(path, '..1', name))
+    return [mode & 0o7777, gid]
+  }
+  const own = process.getgid?.() ?? 0
+
+  test('without fsGroup any user of the pod reads', async () => {
+    await writeGeneration(volume, files('x'), undefined)
+    expect(await modeOf('tls.key')).toEqual([0o444, own])
+    expect(await modeOf('.')).toEqual([0o755, own])
+  })
+
+  test('with fsGroup only its group reads what holds a key', async () => {
+    await writeGeneration(volume, files('x'), own)
+    expect(await modeOf('tls.key')).toEqual([0o440, own])
+    expect(await modeOf('credential-bundle.pem')).toEqual([0o440, own])
+    expect(await modeOf('tls.crt')).toEqual([0o444, own])
+  })
+})
+
+describe('planted links and folders are refused, and lead nowhere', () => {
+  const planted: [string, (outside: string) => Promise<void>][] = [
+    ['a ..data that leads out', (outside) => symlink(outside, join(path, '..data'))],
+    ['a folder as ..data', () => mkdir(join(path, '..data'))],
+    ['a folder as ..data_next', () => mkdir(join(path, '..data_next'))],
+    ['the next generation as a link', (outside) => symlink(outside, join(path, '..1'))],
+    [
+      'the next generation with a folder inside',
+      () => mkdir(join(path, '..1', 'x'), { recursive: true }).then(() => {}),
+    ],
+    ['tls.key as a link that leads out', (outside) => symlink(join(outside, 'file'), join(path, 'tls.key'))],
+    ['tls.key as a file', () => writeFile(join(path, 'tls.key'), 'x')],
+  ]
+  test.for(planted)('%s', async ([, plant]) => {
+    const outside = await mkdtemp(join(tmpdir(), 'outside-'))
+    await writeFile(join(outside, 'file'), 'theirs')
+    await plant(outside)
+    await expect(writeGeneration(volume, files('x'), undefined)).rejects.toMatchObject({ code: 'volume_tampered' })
+    expect(await readdir(outside)).toEqual(['file'])
+    expect(await readFile(join(outside, 'file'), 'utf8')).toBe('theirs')
+    await rm(outside, { recursive: true })
+  })
+
+  test('a link as ..data_next is only removed', async () => {
+    await symlink('/etc', join(path, '..data_next'))
+    await writeGeneration(volume, files('x'), undefined)
+    expect(await readlink(join(path, '..data'))).toBe('..1')
+  })
+})
+
+test('what a crash left half written goes at the next write', async () => {
+  await writeGeneration(volume, files('one'), undefined)
+  await mkdir(join(path, '..2'))
+  await writeFile(join(path, '..2', 'tls.key'), 'half')
+  await writeGeneration(volume, files('two'), undefined)
+  expect(await text('tls.key')).toBe('two')
+})
+
+test('a write that fails leaves the generation before in force', async () => {
+  await writeGeneration(volume, files('one'), undefined)
+  await expect(writeGeneration(volume, files('two', 'n'.repeat(256)), undefined)).rejects.toThrow('ENAMETOOLONG')
+  expect(await text('tls.key')).toBe('one')
+  expect(await readdir(path)).not.toContain('..2')
+})
+
+test('FS-06: the file of a trust domain that is no longer federated with goes', async () => {
+  await writeGeneration(volume, files('one', 'partner.example.spiffe-trust-bundle.pem'), undefined)
+  expect(await text('partner.example.spiffe-trust-bundle.pem')).toBe('one')
+  await writeGeneration(volume, files('two'), undefined)
+  expect(await readdir(path)).not.toContain('partner.example.spiffe-trust-bundle.pem')
+})
+
+test('wipe blanks every file, removes what is ours and leaves the rest', async () => {
+  await writeGeneration(volume, files('one'), undefined)
+  await writeFile(join(path, 'theirs'), 'x')
+  const file = await (await import('node:fs/promises')).open(join(path, '..1', 'tls.key'))
+  await wipe(volume)
+  expect(await readdir(path)).toEqual(['theirs'])
+  expect((await file.readFile()).equals(Buffer.alloc(3))).toBe(true)
+  await file.close()
+})

@@ -8,7 +8,12 @@ export async function attachCluster(): Promise<Cluster> {
   return cluster
 }
 
-export async function findCluster(): Promise<Cluster | undefined> {
+/** Set by a runner for its vitest: use the runner's cluster. */
+export const ATTACH = 'COUNTERSIGN_CLUSTER_ATTACH'
+
+/** As {@link attachCluster}, if there is one; `detached`: only if it was started by hand, and stays until it is told to go. */
+export async function findCluster(kind: 'any' | 'detached' = 'any'): Promise<Cluster | undefined> {
   const state = await readState()
-  return state && (await isInUse(state)) ? new Cluster(state) : undefined
+  if (!state || !(await isInUse(state))) return undefined
+  return kind === 'any' || state.owner === null ? new Cluster(state) : undefined
 }

@@ -1,3 +1,4 @@
+import { readlink } from 'node:fs/promises'
 import { waitFor } from './base/wait.ts'
 import { forgetApiServer } from './components/api-request.ts'
 import { clusterProcesses, removeCgroups } from './machine/cgroups.ts'
@@ -38,10 +39,16 @@ async function killAll(state: State | undefined): Promise<void> {
   )
 }
 
-/** Also those that somebody moved into the cluster by hand. */
+/** Also those that somebody moved into a node by hand. */
 async function processesInside(state: State | undefined): Promise<number[]> {
-  if (!state?.controlPlane || state.mountNamespace === undefined) return []
-  // Once its keeper is gone, the namespace's number may be another's.
-  if (!(await isAlive(state.controlPlane))) return []
-  return processesInMountNamespace(state.mountNamespace)
+  const found: number[] = []
+  for (const holder of Object.values(state?.nodes ?? {})) {
+    // Once its keeper is gone, the namespace's number may be another's.
+    if (!(await isAlive(holder))) continue
+    const namespace = await readlink(`/proc/${holder.pid}/ns/mnt`).catch(() => undefined)
+    // Until it has unshared, the keeper is in ours.
+    if (namespace === undefined || namespace === (await readlink('/proc/self/ns/mnt'))) continue
+    found.push(...(await processesInMountNamespace(namespace)))
+  }
+  return found
 }

@@ -5,7 +5,7 @@ import { waitFor } from './base/wait.ts'
 import { callApi } from './components/api-request.ts'
 import { importImage } from './components/containerd.ts'
 import { startKubelet, stopKubelet } from './components/kubelet.ts'
-import type { NodeLayout, NodeName } from './layout.ts'
+import { DEFAULT_KUBELET_ROOT, type NodeLayout, type NodeName } from './layout.ts'
 import { enterCommand, type Placement, spawnPlaced } from './machine/processes.ts'
 import type { State } from './machine/state.ts'
 import { binariesFrom } from './tools/build.ts'
@@ -29,7 +29,7 @@ export class ClusterNode {
   readonly name: NodeName
   /** The node's `InternalIP`. */
   readonly ip: string
-  /** kubelet's `--root-dir`. Its contents are seen only inside: use {@link spawn}, or {@link insidePath}. */
+  /** kubelet's `--root-dir`, as seen in the node; from outside, see {@link insidePath}. */
   readonly kubeletRoot: string
   /** Where a CSI driver puts the socket that kubelet registers it by. */
   readonly pluginsRegistryDir: string
@@ -39,18 +39,17 @@ export class ClusterNode {
   constructor(layout: NodeLayout, state: State) {
     this.name = layout.name
     this.ip = layout.ip
-    this.kubeletRoot = layout.kubeletRoot
-    this.pluginsRegistryDir = join(layout.kubeletRoot, 'plugins_registry')
+    this.kubeletRoot = state.settings.kubeletRoots[layout.name] ?? DEFAULT_KUBELET_ROOT
+    this.pluginsRegistryDir = join(this.kubeletRoot, 'plugins_registry')
     this.#layout = layout
     this.#state = state
   }
 
   /** The namespaces of the node's own components. */
   get placement(): Placement {
-    const { controlPlane, nodes } = this.#state
-    const holder = nodes[this.name]
-    if (!controlPlane || !holder) throw new Error(`${this.name} has no namespaces yet`)
-    return { mountOf: controlPlane.pid, networkOf: holder.pid }
+    const holder = this.#state.nodes[this.name]
+    if (!holder) throw new Error(`${this.name} has no namespaces yet`)
+    return { mountOf: holder.pid, networkOf: holder.pid }
   }
 
   /**
@@ -93,7 +92,10 @@ export class ClusterNode {
 
   async startKubelet(): Promise<void> {
     const { binaries, settings } = this.#state
-    await startKubelet(binariesFrom(binaries), this.#layout, this.placement, settings.kubeletConfig)
+    await startKubelet(binariesFrom(binaries), this.#layout, this.placement, {
+      root: this.kubeletRoot,
+      config: settings.kubeletConfig,
+    })
   }
 
   /** Kills kubelet, starts it, and returns once it has told the API server that it is ready. */

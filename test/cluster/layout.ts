@@ -38,8 +38,6 @@ export interface NodeLayout {
   name: NodeName
   ip: string
   podSubnet: string
-  /** kubelet's `--root-dir`. */
-  kubeletRoot: string
   /** containerd's and CNI's files. */
   dir: string
 }
@@ -49,15 +47,12 @@ export const NODES: readonly NodeLayout[] = [
     name: 'node-a',
     ip: '10.213.0.11',
     podSubnet: '10.213.16.0/24',
-    kubeletRoot: '/var/lib/kubelet',
     dir: join(STATE_DIR, 'node-a'),
   },
   {
     name: 'node-b',
     ip: '10.213.0.12',
     podSubnet: '10.213.17.0/24',
-    // Not the default, so that whatever assumes the default fails here.
-    kubeletRoot: join(STATE_DIR, 'node-b', 'kubelet'),
     dir: join(STATE_DIR, 'node-b'),
   },
 ]
@@ -68,12 +63,15 @@ export function nodeLayout(name: NodeName): NodeLayout {
   return node
 }
 
+/** kubelet's `--root-dir` unless a suite chooses another. */
+export const DEFAULT_KUBELET_ROOT = '/var/lib/kubelet'
+
 /**
- * Folders whose paths are built into kubelet, containerd or CNI. Within the cluster's mount namespace each is covered
- * by a folder of the cluster, so that the machine's own is neither seen nor changed.
+ * Folders whose paths are built into kubelet, containerd or CNI. In a node's mount namespace each is covered by a
+ * folder of the node, so that those of the machine, and of the other node, are neither seen nor changed.
  */
 export const COVERED_DIRS = [
-  '/var/lib/kubelet',
+  DEFAULT_KUBELET_ROOT,
   '/var/lib/cni',
   '/var/log/pods',
   '/var/log/containers',

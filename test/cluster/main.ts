@@ -44,7 +44,7 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
 }
 
 async function up(): Promise<number> {
-  if (await findCluster()) {
+  if (await findCluster('detached')) {
     log('a test cluster is up already')
     return 0
   }

@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findCluster } from './attach.ts'
+import { ATTACH, findCluster } from './attach.ts'
 import { elapsed, logToStderr as log } from './base/log.ts'
-import { waitFor } from './base/wait.ts'
+import { checkInterruptions, checkLeftNothing } from './end-checks.ts'
 import { interruption } from './interruption.ts'
-import { leftovers, takeSnapshot } from './leftovers.ts'
+import { takeSnapshot } from './leftovers.ts'
 import { keepLogs } from './logs.ts'
 import { startCluster } from './start.ts'
 
@@ -24,7 +24,7 @@ const VITEST = join(import.meta.dirname, '..', '..', 'node_modules', 'vitest', '
 
 async function main(args: readonly string[]): Promise<Counts> {
   const signal = interruption()
-  if (await findCluster()) {
+  if (await findCluster('detached')) {
     log('a test cluster is up: using it, and leaving it up; what a stopped cluster leaves behind is not looked at')
     return runVitest(args, signal)
   }
@@ -39,27 +39,9 @@ async function main(args: readonly string[]): Promise<Counts> {
     await cluster.stop()
     log(`the cluster is down (${elapsed(start)})`)
   }
-  return add(counts, await leftNothing(before))
-}
-
-/** The test that only the one who stops the cluster can run. */
-async function leftNothing(before: ReadonlySet<string>): Promise<Counts> {
-  let left: string[] = []
-  try {
-    await waitFor(
-      'nothing to be left behind',
-      async () => {
-        left = leftovers(before, await takeSnapshot())
-        return left.length === 0
-      },
-      { timeout: 10_000 },
-    )
-    log('✓ down leaves nothing behind')
-    return { passed: 1, failed: 0 }
-  } catch {
-    log(['✗ down leaves behind:', ...left].join('\n    '))
-    return { passed: 0, failed: 1 }
-  }
+  const own = [await checkLeftNothing('down', before), ...(await checkInterruptions(before, signal))]
+  const failed = own.filter((passed) => !passed).length
+  return { passed: counts.passed + own.length - failed, failed: counts.failed + failed }
 }
 
 async function runVitest(args: readonly string[], signal: AbortSignal): Promise<Counts> {
@@ -87,7 +69,7 @@ async function readReport(path: string): Promise<{ numPassedTests: number; numFa
 
 function exitCode(command: string, args: readonly string[], signal: AbortSignal): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: 'inherit' })
+    const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, [ATTACH]: '1' } })
     const stop = (): boolean => child.kill('SIGTERM')
     signal.addEventListener('abort', stop)
     child.on('error', reject)
@@ -96,10 +78,6 @@ function exitCode(command: string, args: readonly string[], signal: AbortSignal)
       resolve(code ?? 1)
     })
   })
-}
-
-function add(a: Counts, b: Counts): Counts {
-  return { passed: a.passed + b.passed, failed: a.failed + b.failed }
 }
 
 let counts: Counts = { passed: 0, failed: 1 }

@@ -16,10 +16,10 @@ import { keepLogs } from './logs.ts'
 import { createCgroups } from './machine/cgroups.ts'
 import { missingDirs } from './machine/covered-dirs.ts'
 import { whileLocked } from './machine/lock.ts'
-import { createControlPlaneNamespaces, createNodeNamespace, mountNamespaceOf } from './machine/namespaces.ts'
+import { createControlPlaneNamespace, createNodeNamespaces } from './machine/namespaces.ts'
 import { connectControlPlane, connectNode } from './machine/network.ts'
 import { ensurePackages } from './machine/packages.ts'
-import { identify, type ProcessId } from './machine/process-table.ts'
+import { identify, isAlive, type ProcessId } from './machine/process-table.ts'
 import { type ClusterSettings, isInUse, readState, type State, writeState } from './machine/state.ts'
 import { readSysctls } from './machine/sysctls.ts'
 import { binariesFrom, buildTools } from './tools/build.ts'
@@ -44,6 +44,7 @@ export async function startCluster(options: StartOptions = {}): Promise<Cluster>
   const { log = () => undefined, signal } = options
   await ensurePackages(log)
   const binaries = await buildTools(log, signal)
+  await waitForTurn(log, signal)
   return whileLocked(log, async () => {
     const before = await readState()
     if (before && (await isInUse(before)))
@@ -64,8 +65,26 @@ export async function startCluster(options: StartOptions = {}): Promise<Cluster>
   })
 }
 
+/** A cluster that belongs to another process ends with it; one that was started by hand does not end by itself. */
+async function waitForTurn(log: Log, signal?: AbortSignal): Promise<void> {
+  let said = false
+  await waitFor(
+    'the cluster of another process to end',
+    async () => {
+      if (signal?.aborted) return true
+      const state = await readState()
+      if (!state?.owner || !(await isAlive(state.owner))) return true
+      if (!said) log(`process ${state.owner.pid} has a test cluster, waiting for its end …`)
+      said = true
+      return false
+    },
+    { timeout: 60 * 60_000, interval: 500 },
+  )
+  signal?.throwIfAborted()
+}
+
 async function start(binaries: Record<string, string>, options: StartOptions, log: Log): Promise<Cluster> {
-  const { signal, detached = false, apiServerArgs = [], kubeletConfig = {} } = options
+  const { signal, detached = false, apiServerArgs = [], kubeletConfig = {}, kubeletRoots = {} } = options
   const begin = performance.now()
   const step = async <T>(name: string, action: () => Promise<T>): Promise<T> => {
     const result = await action()
@@ -82,7 +101,7 @@ async function start(binaries: Record<string, string>, options: StartOptions, lo
     createdDirs: missingDirs(),
     sysctls: await readSysctls(),
     binaries,
-    settings: { apiServerArgs, kubeletConfig },
+    settings: { apiServerArgs, kubeletConfig, kubeletRoots },
   }
   await writeState(state)
 
@@ -100,11 +119,11 @@ async function start(binaries: Record<string, string>, options: StartOptions, lo
   await step('DNS objects', createDnsObjects)
   const cluster = new Cluster(state)
   await Promise.all([
-    step('DNS', () => startDns(tool, { mountOf: controlPlane.pid, networkOf: controlPlane.pid })),
+    step('DNS', () => startDns(tool, { networkOf: controlPlane.pid })),
     ...NODES.map(async (node) => {
-      const placement = cluster.node(node.name).placement
+      const { placement, kubeletRoot } = cluster.node(node.name)
       await startKubeProxy(tool, node, placement)
-      await startKubelet(tool, node, placement, kubeletConfig)
+      await startKubelet(tool, node, placement, { root: kubeletRoot, config: kubeletConfig })
       await step(`${node.name} ready`, () => cluster.node(node.name).waitUntilReady())
     }),
     waitFor('the default ServiceAccount', async () => {
@@ -119,13 +138,12 @@ async function start(binaries: Record<string, string>, options: StartOptions, lo
 
 async function createMachine(state: State): Promise<ProcessId> {
   await createCgroups()
-  const controlPlane = await createControlPlaneNamespaces()
+  const controlPlane = await createControlPlaneNamespace()
   state.controlPlane = controlPlane
-  state.mountNamespace = await mountNamespaceOf(controlPlane)
   await writeState(state)
   await connectControlPlane(controlPlane)
   for (const node of NODES) {
-    const holder = await createNodeNamespace(node.name, controlPlane)
+    const holder = await createNodeNamespaces(node.name)
     state.nodes[node.name] = holder
     await connectNode(node, holder, controlPlane)
   }

@@ -15,7 +15,7 @@ export async function startControlPlane(
   holder: ProcessId,
   apiServerArgs: readonly string[],
 ): Promise<void> {
-  const placement = { mountOf: holder.pid, networkOf: holder.pid }
+  const placement = { networkOf: holder.pid }
   await startComponent('etcd', binaries('etcd'), etcdArgs(), placement)
   await startApiServer(binaries, holder, apiServerArgs)
   await startComponent(
@@ -32,7 +32,7 @@ export async function startApiServer(
   holder: ProcessId,
   extraArgs: readonly string[],
 ): Promise<void> {
-  const placement = { mountOf: holder.pid, networkOf: holder.pid }
+  const placement = { networkOf: holder.pid }
   await startComponent(API_SERVER, binaries(API_SERVER), [...apiServerArgs(), ...extraArgs], placement)
   await waitFor('the API server', async () => {
     if (!(await isComponentRunning(API_SERVER))) throw new Error(`it ended: see ${logFile(API_SERVER)}`)
@@ -89,6 +89,8 @@ function controllerManagerArgs(): string[] {
     `--cluster-signing-cert-file=${CA_FILE}`,
     `--cluster-signing-key-file=${pkiFile('ca.key')}`,
     '--use-service-account-credentials=true',
+    // It makes this folder, by default in /usr/libexec.
+    `--flex-volume-plugin-dir=${join(STATE_DIR, 'flex-volumes')}`,
     '--bind-address=127.0.0.1',
   ]
 }

@@ -1,6 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CA_FILE, CGROUP, CLUSTER_DOMAIN, NETWORK, type NodeLayout } from '../layout.ts'
+import { runIn } from '../machine/namespaces.ts'
 import { type Placement, startComponent, stopComponent } from '../machine/processes.ts'
 import type { Binaries } from '../tools/build.ts'
 import { containerdSocket } from './containerd.ts'
@@ -8,18 +9,25 @@ import { kubeconfigFile, pkiFile } from './pki.ts'
 
 const componentName = (node: NodeLayout): string => `${node.name}-kubelet`
 
-/** Starts a node's kubelet; `settings` replace those of {@link kubeletConfig} by name. */
+export interface KubeletSettings {
+  /** `--root-dir`, as seen in the node. */
+  root: string
+  /** Replaces fields of our own configuration, by name. */
+  config: Record<string, unknown>
+}
+
+/** Starts a node's kubelet. */
 export async function startKubelet(
   binaries: Binaries,
   node: NodeLayout,
   placement: Placement,
-  settings: Record<string, unknown>,
+  { root, config: changes }: KubeletSettings,
 ): Promise<void> {
-  await mkdir(node.kubeletRoot, { recursive: true })
+  await runIn(placement, 'mkdir', ['-p', root])
   await writeFile(join(node.dir, 'resolv.conf'), '')
   const config = join(node.dir, 'kubelet.json')
-  await writeFile(config, JSON.stringify({ ...kubeletConfig(node), ...settings }, null, 2))
-  await startComponent(componentName(node), binaries('kubelet'), kubeletArgs(node, config), placement)
+  await writeFile(config, JSON.stringify({ ...kubeletConfig(node), ...changes }, null, 2))
+  await startComponent(componentName(node), binaries('kubelet'), kubeletArgs(node, config, root), placement)
 }
 
 /** Kills the kubelet, as in a crash; containers and mounts stay. */
@@ -27,13 +35,13 @@ export async function stopKubelet(node: NodeLayout): Promise<void> {
   await stopComponent(componentName(node), 0)
 }
 
-function kubeletArgs(node: NodeLayout, config: string): string[] {
+function kubeletArgs(node: NodeLayout, config: string, root: string): string[] {
   return [
     `--config=${config}`,
     `--kubeconfig=${kubeconfigFile(node.name)}`,
     `--hostname-override=${node.name}`,
     `--node-ip=${node.ip}`,
-    `--root-dir=${node.kubeletRoot}`,
+    `--root-dir=${root}`,
     '-v=2',
   ]
 }

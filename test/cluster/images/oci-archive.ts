@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, readlink, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { tar, type TarEntry } from './tar.ts'
 
 /** An image out of files of this machine. */
@@ -7,7 +8,7 @@ export interface ImageSpec {
   /** With an explicit tag other than `latest`, so that kubelet does not try to pull it. */
   reference: string
   entrypoint: readonly string[]
-  /** Source on this machine, by absolute path in the image. Links are followed; modes are kept. */
+  /** File or folder on this machine, by absolute path in the image. Modes are kept, owners are not. */
   files: Readonly<Record<string, string>>
   /** Target by absolute path in the image. */
   links?: Readonly<Record<string, string>>
@@ -57,14 +58,24 @@ function imageConfig({ entrypoint, env, user }: ImageSpec, layerDigest: string):
 }
 
 async function layerEntries({ files, links = {} }: ImageSpec): Promise<TarEntry[]> {
-  const entries: TarEntry[] = []
-  for (const [path, source] of Object.entries(files)) {
-    const { mode } = await stat(source)
-    entries.push({ name: path.slice(1), mode: mode & 0o777, content: await readFile(source) })
-  }
-  for (const [path, linkTo] of Object.entries(links)) entries.push({ name: path.slice(1), mode: 0o777, linkTo })
+  const copied = await Promise.all(Object.entries(files).map(([path, source]) => entriesOf(path.slice(1), source)))
+  const linked = Object.entries(links).map(([path, linkTo]) => ({ name: path.slice(1), mode: 0o777, linkTo }))
+  const entries = [...copied.flat(), ...linked]
   const folders = new Set(entries.flatMap(({ name }) => parents(name)))
   return [...[...folders].sort().map((name) => ({ name, mode: 0o755 })), { name: 'tmp/', mode: 0o1777 }, ...entries]
+}
+
+/** A file, or all files below a folder; links below it stay links. */
+async function entriesOf(name: string, source: string): Promise<TarEntry[]> {
+  const stats = await stat(source)
+  if (stats.isFile()) return [{ name, mode: stats.mode & 0o777, content: await readFile(source) }]
+  const found: TarEntry[] = []
+  for (const entry of await readdir(source, { withFileTypes: true })) {
+    const [inside, outside] = [`${name}/${entry.name}`, join(source, entry.name)]
+    if (entry.isSymbolicLink()) found.push({ name: inside, mode: 0o777, linkTo: await readlink(outside) })
+    else if (entry.isFile() || entry.isDirectory()) found.push(...(await entriesOf(inside, outside)))
+  }
+  return found
 }
 
 function parents(name: string): string[] {

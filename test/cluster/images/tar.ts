@@ -20,13 +20,14 @@ export function tar(entries: readonly TarEntry[]): Buffer {
 }
 
 function header({ name, mode, linkTo }: TarEntry, size: number): Buffer {
-  if (Buffer.byteLength(name) > 100 || Buffer.byteLength(linkTo ?? '') > 100)
-    throw new Error(`${name} is too long for tar`)
+  const [prefix, suffix] = splitName(name)
+  if (Buffer.byteLength(linkTo ?? '') > 100) throw new Error(`the link ${name} is too long for tar`)
   const block = Buffer.alloc(BLOCK)
   const octal = (value: number, offset: number, length: number): void => {
     block.write(value.toString(8).padStart(length - 1, '0'), offset, 'latin1')
   }
-  block.write(name, 0, 'utf8')
+  block.write(suffix, 0, 'utf8')
+  block.write(prefix, 345, 'utf8')
   octal(mode, 100, 8)
   octal(0, 108, 8)
   octal(0, 116, 8)
@@ -40,4 +41,14 @@ function header({ name, mode, linkTo }: TarEntry, size: number): Buffer {
   const sum = block.reduce((total, byte) => total + byte, 0)
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return block
+}
+
+/** The two fields in which ustar keeps a name: up to 155 bytes before a `/`, and up to 100 after it. */
+function splitName(name: string): [prefix: string, suffix: string] {
+  if (Buffer.byteLength(name) <= 100) return ['', name]
+  for (let slash = name.indexOf('/'); slash !== -1 && slash < name.length - 1; slash = name.indexOf('/', slash + 1)) {
+    const [prefix, suffix] = [name.slice(0, slash), name.slice(slash + 1)]
+    if (Buffer.byteLength(prefix) <= 155 && Buffer.byteLength(suffix) <= 100) return [prefix, suffix]
+  }
+  throw new Error(`the name ${name} is too long for tar`)
 }

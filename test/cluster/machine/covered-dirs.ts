@@ -14,11 +14,11 @@ export function missingDirs(): string[] {
   return missing
 }
 
-/** Makes both sides of each mount and returns the shell commands that mount them, to be run in the namespace. */
-export async function coverCommands(): Promise<string[]> {
+/** Makes both sides of each mount of a node and returns the shell commands that mount them, to be run in its namespace. */
+export async function coverCommands(node: string): Promise<string[]> {
   const commands: string[] = []
   for (const dir of COVERED_DIRS) {
-    const own = join(STATE_DIR, 'covered', dir.slice(1).replaceAll('/', '-'))
+    const own = join(STATE_DIR, node, 'covered', dir.slice(1).replaceAll('/', '-'))
     await mkdir(own, { recursive: true })
     await mkdir(dir, { recursive: true })
     commands.push(`mount --bind ${own} ${dir}`)

@@ -5,32 +5,21 @@ import { coverCommands } from './covered-dirs.ts'
 import type { ProcessId } from './process-table.ts'
 import { enterCommand, type Placement, startComponent } from './processes.ts'
 
-/** Makes the mount namespace of the whole cluster and the control plane's network namespace; both live as long as the process. */
-export async function createControlPlaneNamespaces(): Promise<ProcessId> {
-  const holder = await startComponent(
-    'control-plane-namespaces',
-    'unshare',
-    ['--mount', '--net', 'sleep', 'infinity'],
-    {},
-  )
-  await namespacesOf(holder, ['mnt', 'net'])
-  // Shared within the namespace, so that what kubelet, agents and containers mount is seen by one another.
-  const script = ['mount --make-rshared /', ...(await coverCommands())].join(' && ')
-  await runIn({ mountOf: holder.pid }, 'sh', ['-c', script])
-  return holder
-}
-
-/** Makes the network namespace of a node. */
-export async function createNodeNamespace(node: string, controlPlane: ProcessId): Promise<ProcessId> {
-  const holder = await startComponent(`${node}-namespace`, 'unshare', ['--net', 'sleep', 'infinity'], {
-    mountOf: controlPlane.pid,
-  })
+/** Makes the control plane's network namespace; it lives as long as the process. */
+export async function createControlPlaneNamespace(): Promise<ProcessId> {
+  const holder = await startComponent('control-plane-namespace', 'unshare', ['--net', 'sleep', 'infinity'], {})
   await namespacesOf(holder, ['net'])
   return holder
 }
 
-export function mountNamespaceOf({ pid }: ProcessId): Promise<string> {
-  return readlink(`/proc/${pid}/ns/mnt`)
+/** Makes the network and mount namespaces of a node; both live as long as the process. */
+export async function createNodeNamespaces(node: string): Promise<ProcessId> {
+  const holder = await startComponent(`${node}-namespaces`, 'unshare', ['--mount', '--net', 'sleep', 'infinity'], {})
+  await namespacesOf(holder, ['mnt', 'net'])
+  // Shared within the namespace, so that what kubelet, agents and containers mount is seen by one another.
+  const script = ['mount --make-rshared /', ...(await coverCommands(node))].join(' && ')
+  await runIn({ mountOf: holder.pid }, 'sh', ['-c', script])
+  return holder
 }
 
 /** Runs a command of the set-up in the namespaces of `placement`, and returns what it printed. */

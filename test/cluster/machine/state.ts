@@ -1,6 +1,6 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { STATE_DIR, STATE_FILE } from '../layout.ts'
+import { type NodeName, STATE_DIR, STATE_FILE } from '../layout.ts'
 import { isAlive, type ProcessId } from './process-table.ts'
 import type { Sysctls } from './sysctls.ts'
 
@@ -10,6 +10,8 @@ export interface ClusterSettings {
   apiServerArgs: string[]
   /** Fields of `KubeletConfiguration`, in place of our own. */
   kubeletConfig: Record<string, unknown>
+  /** kubelet's `--root-dir`, by node; default `/var/lib/kubelet` on both. */
+  kubeletRoots: Partial<Record<NodeName, string>>
 }
 
 /** What the cluster changed on the machine, written before it is changed, so that whoever comes next can undo it. */
@@ -17,11 +19,9 @@ export interface State {
   /** Whose end is the cluster's end; `null` for a cluster that stays until it is told to stop. */
   owner: ProcessId | null
   phase: 'starting' | 'up'
-  /** The process that keeps the mount namespace and the control plane's network namespace. */
+  /** The process that keeps the control plane's network namespace. */
   controlPlane?: ProcessId
-  /** The mount namespace, as `/proc/<pid>/ns/mnt` names it. */
-  mountNamespace?: string
-  /** The processes that keep the nodes' network namespaces. */
+  /** The processes that keep the nodes' network and mount namespaces. */
   nodes: Record<string, ProcessId>
   /** Folders that were made to be mounted over, in the order in which they were made. */
   createdDirs: string[]

@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import type { KeyObject } from 'node:crypto'
 import { IdentityError } from '../runtime/errors.ts'
 import { DerCursor } from './der-cursor.ts'
@@ -69,8 +69,7 @@ function readCsr(der: Uint8Array, maxBytes: number): ProvenKey {
   if (!algorithm) return refuse('its signature algorithm is not supported')
   if (algorithm.key !== (keyType.startsWith('ec-') ? 'ec' : 'rsa'))
     refuse('its signature is of another kind than its key')
-  // A copy, for the rest of the request has no reason to stay in memory.
-  const spki = Buffer.from(publicKey.raw)
+  const spki = publicKey.raw
   if (signature[0] !== 0) refuse('its signature is not whole octets')
   if (!verifyWith(algorithm, info.raw, spki, signature.subarray(1))) refuse('its signature does not prove its key')
   return { spki, keyType }

@@ -1,0 +1,120 @@
+import { describe, expect, test } from 'vitest'
+import { A_EXAMPLE, anAuthority, aSerialNumber, AT, svidRequest } from '../../test/vectors/issued.ts'
+import { refusal } from '../../test/vectors/refusal.ts'
+import { vector } from '../../test/vectors/vector.ts'
+import { createIntermediateCertificate } from '../spiffe/authority-certificate.ts'
+import { x509SvidTemplate } from '../spiffe/x509-svid.ts'
+import { issuerOf, type Issuer, signCertificate } from './certificate-builder.ts'
+import { type Certificate, parseCertificate } from './certificate.ts'
+import { verifyChain } from './chain.ts'
+import { generateKeyPair, spkiOf } from './key.ts'
+
+const root = anAuthority()
+const other = anAuthority()
+const leaf = parseCertificate(signCertificate(x509SvidTemplate(svidRequest()), root.issuer))
+
+/** `count` intermediates below the root, the last first, and a leaf before them. */
+async function chainOf(count: number, pathLength: number): Promise<Certificate[]> {
+  let issuer: Issuer = root.issuer
+  const chain: Certificate[] = []
+  for (let index = 0; index < count; index += 1) {
+    const { privateKey, publicKey } = await generateKeyPair('ec-p256')
+    const { notBefore, notAfter } = svidRequest()
+    const serialNumber = aSerialNumber()
+    const request = {
+      trustDomain: A_EXAMPLE,
+      serialNumber,
+      notBefore,
+      notAfter,
+      spki: spkiOf(publicKey),
+      issuer,
+      pathLength,
+    }
+    const intermediate = parseCertificate(createIntermediateCertificate(request))
+    issuer = issuerOf(intermediate, privateKey)
+    chain.unshift(intermediate)
+  }
+  return [parseCertificate(signCertificate(x509SvidTemplate(svidRequest()), issuer)), ...chain]
+}
+
+test('finds the anchor among others', () => {
+  expect(verifyChain([leaf], [other.certificate, root.certificate], AT)).toEqual([leaf, root.certificate])
+})
+
+test('takes what follows the path for nothing', () => {
+  expect(verifyChain([leaf, other.certificate, leaf], [root.certificate], AT)).toEqual([leaf, root.certificate])
+})
+
+describe('validity', () => {
+  test.for([
+    { name: 'the first moment', at: leaf.notBefore, valid: true },
+    { name: 'a millisecond before', at: new Date(leaf.notBefore.getTime() - 1), valid: false },
+    { name: 'the last second', at: new Date(leaf.notAfter.getTime() + 999), valid: true },
+    { name: 'the second after', at: new Date(leaf.notAfter.getTime() + 1000), valid: false },
+  ])('at $name: $valid', ({ at, valid }) => {
+    const attempt = (): unknown => verifyChain([leaf], [root.certificate], at)
+    if (valid) expect(attempt()).toHaveLength(2)
+    else expect(attempt).toThrow(refusal('chain_untrusted'))
+  })
+})
+
+describe('path length', () => {
+  test('counts the intermediates below', async () => {
+    const chain = await chainOf(3, 2)
+    expect(verifyChain(chain, [root.certificate], AT)).toHaveLength(5)
+  })
+
+  test('is enforced', async () => {
+    const chain = await chainOf(2, 0)
+    expect(() => verifyChain(chain, [root.certificate], AT)).toThrow(refusal('chain_untrusted', 'no path so long'))
+  })
+
+  test('at most 8 certificates', async () => {
+    const chain = await chainOf(8, 9)
+    expect(() => verifyChain(chain, [root.certificate], AT)).toThrow(refusal('chain_untrusted', 'more than 8'))
+  })
+})
+
+describe('anchors', () => {
+  // VX-09
+  test('may be intermediates', async () => {
+    const [end, intermediate] = await chainOf(1, 0)
+    if (!end || !intermediate) throw new TypeError('no chain')
+    expect(verifyChain([end], [intermediate], AT)).toEqual([end, intermediate])
+  })
+
+  test('none', () => expect(() => verifyChain([leaf], [], AT)).toThrow(refusal('chain_untrusted', 'does not lead')))
+
+  test('are not matched by name alone', () => {
+    const namesake: Certificate = {
+      ...other.certificate,
+      subject: root.certificate.subject,
+      subjectKeyIdentifier: undefined,
+    }
+    expect(() => verifyChain([leaf], [namesake], AT)).toThrow(refusal('chain_untrusted', 'does not lead'))
+    expect(verifyChain([leaf], [namesake, root.certificate], AT)).toHaveLength(2)
+  })
+
+  test('are not tried where a key identifier says otherwise', () => {
+    const misnamed: Certificate = { ...root.certificate, subjectKeyIdentifier: Buffer.of(1) }
+    expect(() => verifyChain([leaf], [misnamed], AT)).toThrow(refusal('chain_untrusted', 'does not lead'))
+  })
+
+  test('with a key that is none vouch for nothing', () => {
+    const broken: Certificate = { ...root.certificate, spki: Buffer.of(0x30, 0) }
+    expect(() => verifyChain([leaf], [broken], AT)).toThrow(refusal('chain_untrusted', 'does not lead'))
+  })
+})
+
+test('an empty chain is refused', () => {
+  expect(() => verifyChain([], [root.certificate], AT)).toThrow(refusal('chain_untrusted', 'empty'))
+})
+
+test('purposes count only when they are asked for', () => {
+  const chain = vector('x509-svid/wrong-purpose').map(parseCertificate)
+  const anchors = vector('x509-svid/authority-a').map(parseCertificate)
+  expect(verifyChain(chain, anchors, AT)).toHaveLength(2)
+  expect(() => verifyChain(chain, anchors, AT, { purpose: 'clientAuth' })).toThrow(
+    refusal('chain_untrusted', 'clientAuth'),
+  )
+})

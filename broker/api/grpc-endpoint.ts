@@ -1,5 +1,6 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import type { TLSSocket } from 'node:tls'
+import type { Clock } from '../../core/runtime/clock.ts'
 import { NodeService } from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import { addService, type EndedCall, type Handlers } from '../../proto/grpc-server.ts'
 
@@ -32,13 +33,12 @@ export class GrpcEndpoint {
     this.#injector.injectConnection(socket)
   }
 
-  /** Lets calls that are running end for `graceMs`, and takes no new ones. */
-  drain(graceMs: number): void {
-    this.#injector.drain(graceMs)
-  }
-
-  /** Ends whatever is left. */
-  destroy(): void {
+  /** Takes no new calls, lets those that are running end for `graceMs`, and then ends what is left. */
+  async shutdown(graceMs: number, clock: Clock): Promise<void> {
+    const done = new AbortController()
+    const ended = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
+    await Promise.race([ended, clock.sleep(graceMs, done.signal).catch(() => {})])
+    done.abort()
     this.#injector.destroy()
     this.#server.forceShutdown()
   }

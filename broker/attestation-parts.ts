@@ -1,0 +1,75 @@
+import type { Clock } from '../core/runtime/clock.ts'
+import type { Lifecycle } from '../core/runtime/lifecycle.ts'
+import type { Log } from '../core/runtime/log.ts'
+import { discoveredIssuer } from './attestation/discovered-issuer.ts'
+import { jwksFile } from './attestation/jwks-file.ts'
+import { NodeAttestor } from './attestation/node-attestor.ts'
+import { PodAttestor } from './attestation/pod-attestor.ts'
+import { SigningKeys } from './attestation/signing-keys.ts'
+import { TokenPrecheck } from './attestation/token-precheck.ts'
+import { REVIEW_LIMITS, TokenReviewer } from './attestation/token-reviewer.ts'
+import { audienceOf, type BrokerConfig } from './config.ts'
+import type { Kubernetes } from './kubernetes/connect.ts'
+import type { PodFacts } from './registration/pod-facts.ts'
+
+export interface AttestationParts {
+  readonly pods: PodAttestor
+  readonly nodes: NodeAttestor
+  readonly podFacts: PodFacts | undefined
+}
+
+/** What vouches for tokens, as the configuration has it. */
+export async function startAttestation(
+  config: BrokerConfig,
+  { clock, log, lifecycle }: { readonly clock: Clock; readonly log: Log; readonly lifecycle: Lifecycle },
+): Promise<AttestationParts> {
+  const kubernetes = await connect(config, clock)
+  if (kubernetes) lifecycle.add('kubernetes', () => kubernetes.close())
+
+  const { mode, issuer, jwksFile: file, agents, maxTokenLifetime } = config.attestation
+  const keys = new SigningKeys({
+    fetchJwks: file === undefined ? required(kubernetes).fetchJwks : jwksFile(file),
+    clock,
+    onRefreshFailed: (error) => log.warn({ err: error }, 'the signing keys of the cluster could not be refreshed'),
+  })
+  const precheck = new TokenPrecheck(
+    { keys, clock },
+    {
+      issuer: issuer ?? discoveredIssuer(required(kubernetes).discoverIssuer, clock),
+      audience: audienceOf(config),
+      maxLifetimeMs: maxTokenLifetime,
+    },
+  )
+  const { maxConcurrentReviews, maxQueuedReviews } = config.issuance
+  const reviewer =
+    mode === 'jwksOnly'
+      ? undefined
+      : new TokenReviewer(
+          { review: required(kubernetes).reviewToken, clock },
+          { ...REVIEW_LIMITS, maxConcurrent: maxConcurrentReviews, maxQueued: maxQueuedReviews },
+        )
+  return {
+    pods: new PodAttestor({ precheck, reviewer }),
+    nodes: new NodeAttestor({ precheck, reviewer }, agents),
+    podFacts: kubernetes?.podFacts,
+  }
+}
+
+/** Imported only where there is an API server: the client costs more memory than all else together. */
+async function connect(config: BrokerConfig, clock: Clock): Promise<Kubernetes | undefined> {
+  if (!config.kubernetes) return undefined
+  const { connectKubernetes } = await import('./kubernetes/connect.ts')
+  const { kubeconfig, context } = config.kubernetes
+  return connectKubernetes({
+    audience: audienceOf(config),
+    clock,
+    maxConnections: config.issuance.maxConcurrentReviews,
+    ...(kubeconfig !== undefined && { kubeconfig }),
+    ...(context !== undefined && { context }),
+  })
+}
+
+function required(kubernetes: Kubernetes | undefined): Kubernetes {
+  if (!kubernetes) throw new TypeError('the configuration was checked for this')
+  return kubernetes
+}

@@ -1,0 +1,179 @@
+import type { Lifecycle } from '../core/runtime/lifecycle.ts'
+import { codeOf } from '../core/runtime/errors.ts'
+import type { Metrics } from '../core/runtime/metrics.ts'
+import type { EndedCall } from '../proto/grpc-server.ts'
+import type { Caller } from './api/caller.ts'
+import { Connections } from './api/connections.ts'
+import { GrpcEndpoint } from './api/grpc-endpoint.ts'
+import { nodeService } from './api/node-service.ts'
+import { TlsListener } from './api/tls-listener.ts'
+import type { AttestationParts } from './attestation-parts.ts'
+import type { AuthorityService } from './authority-service.ts'
+import type { BrokerEnvironment } from './broker.ts'
+import type { BrokerConfig } from './config.ts'
+import { NodeAttestation } from './issuance/attest-node.ts'
+import { issueBrokerIdentity } from './issuance/broker-identity.ts'
+import { X509SvidIssuance } from './issuance/issue-x509-svid.ts'
+import type { RefusalAudit } from './issuance/refusal-audit.ts'
+import { SigningBudget } from './issuance/signing-budget.ts'
+import type { X509SvidSigner } from './issuance/x509-svid-signer.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import type { BROKER_METRICS } from './metrics.ts'
+import { OwnIdentity } from './own-identity.ts'
+import type { Registrations } from './registration/registrations.ts'
+import type { SyncHub } from './sync/sync-hub.ts'
+
+interface Parts {
+  readonly environment: BrokerEnvironment
+  readonly lifecycle: Lifecycle
+  readonly metrics: Metrics<typeof BROKER_METRICS>
+  readonly issuing: {
+    readonly attestation: AttestationParts
+    readonly registrations: Registrations
+    readonly signer: X509SvidSigner
+    readonly audit: RefusalAudit
+    readonly ledger: Ledger
+  }
+  readonly serving: { readonly hub: SyncHub; readonly authorities: AuthorityService }
+}
+
+/** Calls that are running when the broker stops may take so long to end. */
+const DRAIN_MS = 5_000
+
+/** Opens the port for agents, last of all: what it leads to is there by then. */
+export async function startNodeApi(
+  config: BrokerConfig,
+  parts: Parts,
+): Promise<{ readonly address: string; readonly port: number }> {
+  const { environment, lifecycle, metrics, issuing, serving } = parts
+  const { clock, random, log } = environment
+  const { hub, authorities } = serving
+  const bundle = () => authorities.authorities.bundle
+
+  const issue = async () => {
+    const identity = await issueBrokerIdentity(issuing.signer, config.trustDomain)
+    metrics.countersign_broker_svids_issued_total.inc({ kind: 'broker' })
+    metrics.countersign_broker_own_svid_not_after_seconds.set(identity.notAfter.getTime() / 1000)
+    return identity
+  }
+  const identity = await issue()
+
+  const endpoint = new GrpcEndpoint(
+    serviceOf(config, parts, (peer) => connections.callerOf(peer)),
+    (call) => callEnded(call, parts),
+  )
+  const connections: Connections = new Connections({
+    clock,
+    bundle,
+    inject: (socket) => endpoint.inject(socket),
+    onJudged: (caller, peer) => judged(caller, peer, parts),
+  })
+  const { host, port } = config.listen
+  const { maxConnections, maxHandshakes, handshakeTimeout } = config.listener
+  const listener = await TlsListener.listen(identity, {
+    host,
+    port,
+    limits: { maxConnections, maxHandshakes, handshakeTimeoutMs: handshakeTimeout },
+    accept: (socket, chain) => connections.accept(socket, chain),
+    onRefused: (reason) => metrics.countersign_broker_connections_refused_total.inc({ reason }),
+  })
+  gauge(metrics.countersign_broker_connections, () => connections.size)
+  gauge(metrics.countersign_broker_agents_connected, () => hub.connectedNodes)
+
+  const own = new OwnIdentity(identity, {
+    clock,
+    random,
+    issue,
+    use: (renewed) => listener.renew(renewed),
+    onFailed: (error) => log.error({ err: error, code: codeOf(error) }, "the broker's own SVID could not be renewed"),
+  })
+  authorities.onActivated = () => own.renewSoon()
+  const renewing = own.keepFresh(lifecycle.signal)
+  lifecycle.add('own identity', () => renewing)
+  lifecycle.add('node API', async () => {
+    listener.stopAccepting()
+    hub.stop()
+    await endpoint.shutdown(DRAIN_MS, clock)
+    listener.destroy()
+    issuing.audit.flush()
+  })
+  return { address: `${host.includes(':') ? `[${host}]` : host}:${listener.port}`, port: listener.port }
+}
+
+function serviceOf(config: BrokerConfig, parts: Parts, callerOf: (peer: string) => Caller | undefined) {
+  const { environment, metrics, issuing, serving } = parts
+  const { clock, failPoint, log } = environment
+  const { attestation, registrations, signer, audit, ledger } = issuing
+  const { maxBatch, maxConcurrent, maxQueued, maxWait, agentTtl } = config.issuance
+  const budget = new SigningBudget(clock, { maxConcurrent, maxQueued, maxWaitMs: maxWait })
+  gauge(metrics.countersign_broker_issuance_queued, () => budget.queued)
+
+  const decisions = {
+    attest: attestation.pods.attest.bind(attestation.pods),
+    identityOf: registrations.identityOf.bind(registrations),
+    // Nothing can be denied yet.
+    checkNotDenied: () => {},
+  }
+  const issuance = new X509SvidIssuance({ decisions, signer, budget, audit, failPoint }, { maxBatch })
+  const nodes = new NodeAttestation(
+    { attest: attestation.nodes.attest.bind(attestation.nodes), signer, budget, audit },
+    { trustDomain: config.trustDomain, ttlMs: agentTtl },
+  )
+  return nodeService({
+    attestation: {
+      issue: async (request, signal) => {
+        const svid = await nodes.issue(request, signal)
+        metrics.countersign_broker_svids_issued_total.inc({ kind: 'agent' })
+        return svid
+      },
+    },
+    issuance: {
+      issue: async (items, caller) => {
+        const begin = clock.monotonicMs()
+        const outcomes = await issuance.issue(items, caller)
+        metrics.countersign_broker_issue_seconds.observe((clock.monotonicMs() - begin) / 1000)
+        let issued = 0
+        for (const outcome of outcomes) {
+          if ('svid' in outcome) issued += 1
+          else {
+            const code = codeOf(outcome.refusal)
+            metrics.countersign_broker_svids_refused_total.inc({ kind: 'workload', code })
+            if (code === 'internal') log.error({ err: outcome.refusal }, 'issuance failed')
+          }
+        }
+        if (issued > 0) metrics.countersign_broker_svids_issued_total.inc({ kind: 'workload' }, issued)
+        return outcomes
+      },
+    },
+    hub: serving.hub,
+    broker: {
+      clock,
+      bundle: () => serving.authorities.authorities.bundle,
+      callerOf,
+      onCallerRefused: (method, error, peer) => audit.refused('caller_refused', error, { method, peer }),
+    },
+    end: (nodeName, serialNumbers) => {
+      if (serialNumbers.length > 0) ledger.end(nodeName, serialNumbers)
+    },
+  })
+}
+
+function callEnded({ path, peer, code, error }: EndedCall, { environment: { log }, metrics }: Parts): void {
+  const method = path.slice(path.lastIndexOf('/') + 1)
+  metrics.countersign_broker_calls_total.inc({ method, code })
+  if (code === 'internal') log.error({ err: error, method, peer }, 'a call failed')
+  else if (code !== 'ok' && code !== 'cancelled') log.info({ method, peer, code }, 'a call was refused')
+  else if (log.isLevelEnabled('debug')) log.debug({ method, peer, code }, 'a call has ended')
+}
+
+function judged(caller: Caller, peer: string, { environment: { log }, metrics, issuing }: Parts): void {
+  if (caller.kind !== 'refused') return
+  metrics.countersign_broker_connections_refused_total.inc({ reason: 'certificate' })
+  issuing.audit.refused('caller_refused', caller.error, { peer })
+  log.info({ peer, code: caller.error.code, err: caller.error }, 'a client certificate was refused')
+}
+
+/** A gauge that asks when it is scraped. */
+function gauge(metric: { set(value: number): void }, value: () => number): void {
+  Object.assign(metric, { collect: () => metric.set(value()) })
+}

@@ -54,7 +54,8 @@ export class Volumes {
     const { settings, workloads } = this.#dependencies
     const reference = parsePublishReference(request, settings)
     const { volumeId, target } = reference
-    await this.#removals.get(volumeId)?.catch(() => {})
+    for (let removal; (removal = this.#removals.get(volumeId));) await removal.catch(() => {})
+    // No await from here until the flight is on record: an unpublish must see it.
     const targetPath = this.#flights.get(volumeId)?.targetPath ?? this.#published.get(volumeId)
     if (targetPath !== undefined) {
       if (targetPath !== target.path) refuseTarget()

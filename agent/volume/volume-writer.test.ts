@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, open, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -57,11 +57,11 @@ test('files change at once, and the generation before stays until the next switc
 
 test('a reader in a loop never sees a key beside another certificate, through 1,000 generations', async () => {
   await writeGeneration(volume, files('0'), undefined)
-  let done = false
+  const stopping = new AbortController()
   let pairs = 0
   const seen = new Set<string>()
   const read = async () => {
-    while (!done) {
+    while (!stopping.signal.aborted) {
       const folder = await Directory.open(join(path, '..data'))
       try {
         const [certificate, key] = [await folder.readFile('tls.crt', 9), await folder.readFile('tls.key', 9)]
@@ -79,7 +79,7 @@ test('a reader in a loop never sees a key beside another certificate, through 1,
   }
   const reader = read()
   for (let count = 1; count <= 1000; count += 1) await writeGeneration(volume, files(`${count}`), undefined)
-  done = true
+  stopping.abort()
   await reader
   expect(pairs).toBeGreaterThan(50)
   expect(seen.size).toBeGreaterThan(50)
@@ -162,7 +162,7 @@ test('FS-06: the file of a trust domain that is no longer federated with goes', 
 test('wipe blanks every file, removes what is ours and leaves the rest', async () => {
   await writeGeneration(volume, files('one'), undefined)
   await writeFile(join(path, 'theirs'), 'x')
-  const file = await (await import('node:fs/promises')).open(join(path, '..1', 'tls.key'))
+  const file = await open(join(path, '..1', 'tls.key'))
   await wipe(volume)
   expect(await readdir(path)).toEqual(['theirs'])
   expect((await file.readFile()).equals(Buffer.alloc(3))).toBe(true)

@@ -25,6 +25,11 @@ export function newerOf(saved: Dated | undefined, file: Dated | undefined): Bund
   return fileIsNewer ? { own: file.bundles.own, federated: saved.bundles.federated } : saved.bundles
 }
 
+/** What to trust after the broker was not believed: what is on disk may have become newer than what is held. */
+export function newerTrust(held: Bundles, found: Bundles): Bundles {
+  return found.own.sequence > held.own.sequence || found.own.sequence === 0n ? found : held
+}
+
 interface Sources {
   readonly trustDomain: TrustDomain
   /** A file that the operator provides (ConfigMap, ClusterTrustBundle): PEM, or a SPIFFE bundle document. */

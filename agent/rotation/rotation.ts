@@ -20,6 +20,7 @@ export interface RotationTarget {
 export interface RotationObserver {
   renewed(id: string, leftMs: number): void
   failed(id: string, code: ErrorCode, leftMs: number): void
+  expired(id: string): void
 }
 
 interface Dependencies {
@@ -125,6 +126,7 @@ export class Rotation implements RenewalPort {
     for (const entry of this.#queue.ended(this.#dependencies.clock.monotonicMs())) {
       entry.hasEnded = true
       this.#dependencies.target().expired(entry.id)
+      this.#dependencies.observer.expired(entry.id)
     }
   }
 

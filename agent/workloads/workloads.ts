@@ -20,6 +20,8 @@ export interface WorkloadsDependencies {
   readonly endpoint: EndpointPort
   readonly clock: Clock
   readonly random: Random
+  /** A new workload is served, so many milliseconds after it was asked for. */
+  readonly served?: (tookMs: number) => void
 }
 
 /** What became of a renewal: without a token there is nothing to ask with until kubelet brings one. */
@@ -81,13 +83,15 @@ export class Workloads {
 
   async #start(workload: HeldWorkload): Promise<void> {
     this.#held.set(workload.id, workload)
-    const { broker, clock, random } = this.#dependencies
+    const { broker, clock, random, served } = this.#dependencies
     const { signal } = workload.removal
+    const askedAtMs = clock.monotonicMs()
     try {
       const serve = (attempt: AbortSignal) => this.#renewFor(workload, 'newPod', attempt)
       await heldUntilServed(serve, { clock, random, returned: (until) => broker.returned(until) }, signal)
       signal.throwIfAborted()
       await this.#listen(workload)
+      served?.(clock.monotonicMs() - askedAtMs)
     } catch (error) {
       this.#held.delete(workload.id)
       this.#dependencies.renewals.forget(workload.id)
@@ -105,19 +109,30 @@ export class Workloads {
     if (this.#held.has(request.id)) return
     const workload = new HeldWorkload(request)
     this.#held.set(workload.id, workload)
+    try {
+      await this.#takeUp(workload)
+      await this.#listen(workload)
+    } catch (error) {
+      this.#held.delete(workload.id)
+      this.#dependencies.renewals.forget(workload.id)
+      await workload.delivery.close().catch(() => {})
+      throw error
+    }
+  }
+
+  async #takeUp(workload: HeldWorkload): Promise<void> {
     const svid = await workload.delivery.read()
-    const now = this.#dependencies.clock.monotonicMs()
+    const { clock, broker } = this.#dependencies
+    const now = clock.monotonicMs()
     if (svid) {
       workload.keyType = keyTypeOf(leafOf(svid).spki)
       workload.recovered(svid, this.#bundles)
-      this.#schedule(workload, now, now + svid.notAfter.getTime() - this.#dependencies.broker.now().getTime())
+      this.#schedule(workload, now, now + svid.notAfter.getTime() - broker.now().getTime())
     } else {
-      workload.identity.stop(
-        new IdentityError('broker_unavailable', 'the volume was found empty; a new SVID is asked for'),
-      )
+      const reason = 'the volume was found empty; a new SVID is asked for'
+      workload.identity.stop(new IdentityError('broker_unavailable', reason))
       this.#schedule(workload, now, now)
     }
-    await this.#listen(workload)
   }
 
   /** The token of a republish. Never fails: kubelet would only back off, and the next token would come later. */

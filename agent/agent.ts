@@ -1,0 +1,132 @@
+import type { Clock } from '../core/runtime/clock.ts'
+import { Lifecycle } from '../core/runtime/lifecycle.ts'
+import type { Log } from '../core/runtime/log.ts'
+import { startOperationsServer } from '../core/runtime/operations-server.ts'
+import type { Random } from '../core/runtime/random.ts'
+import { bootstrapBundles, newerTrust } from './broker-client/bootstrap.ts'
+import { BrokerLink } from './broker-client/broker-link.ts'
+import { SavedBundles } from './broker-client/saved-bundles.ts'
+import type { AgentConfig } from './config.ts'
+import { Observation } from './observe.ts'
+import { notReadyReasons } from './readiness.ts'
+import { Rotation } from './rotation/rotation.ts'
+import { declaredWorkloads } from './serve-declared.ts'
+import { servePods } from './serve-pods.ts'
+import { AGENT_VERSION } from './version.ts'
+import { WorkloadEndpoint } from './workload-api/workload-endpoint.ts'
+import { Workloads } from './workloads/workloads.ts'
+
+/** What the agent takes from outside. */
+export interface AgentSurroundings {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+/** A running agent. */
+export interface Agent {
+  /** Port of the operations server, where there is one. */
+  readonly operationsPort: number | undefined
+  /** Why it cannot serve now; empty when it can. */
+  notReady(): readonly string[]
+  /** Ends streams with Unavailable, closes sockets, leaves files and mounts. @returns what failed to stop in time. */
+  stop(): Promise<readonly string[]>
+}
+
+const STOP_MS = 10_000
+
+/**
+ * Starts the agent: what a former run left is served before the broker is asked for anything, and without it.
+ *
+ * @throws {@link IdentityError} `bundle_invalid` without a bundle to begin with.
+ */
+export async function startAgent(config: AgentConfig, { clock, random, log }: AgentSurroundings): Promise<Agent> {
+  const { trustDomain, tokenFile, nodeName, bootstrapBundleFile: bootstrapFile } = config
+  const saved = new SavedBundles(config.stateDirectory, trustDomain)
+  const bundles = await bootstrapBundles({ trustDomain, bootstrapFile, saved })
+  const lifecycle = new Lifecycle(clock)
+  const observation = new Observation(log)
+
+  const rotation = new Rotation({ target: () => workloads, observer: observation.rotation, clock, random })
+  const link = new BrokerLink(
+    { trustDomain, address: addressOf(config.broker.address), nodeName, tokenFile, agentVersion: AGENT_VERSION },
+    bundles,
+    {
+      target: {
+        enforce: async (newest, signal) => {
+          await workloads.enforce(newest, signal)
+          await saved.write(newest)
+        },
+        renewSignedBy: (authorityKeyIds, signal) => workloads.renewSignedBy(authorityKeyIds, signal),
+        serialNumbers: () => workloads.serialNumbers(),
+      },
+      observer: {
+        ...observation.link,
+        connected: () => {
+          observation.link.connected()
+          rotation.brokerReturned()
+        },
+      },
+      reloadTrust: async (held) => newerTrust(held, await bootstrapBundles({ trustDomain, bootstrapFile, saved })),
+      clock,
+      random,
+    },
+  )
+  const endpoint: WorkloadEndpoint = new WorkloadEndpoint({
+    identityOf: (id) => workloads.identityOf(id),
+    clock,
+    ended: (call) => observation.workloadApi(call),
+  })
+  const workloads: Workloads = new Workloads(bundles, {
+    broker: link,
+    renewals: rotation,
+    endpoint,
+    clock,
+    random,
+    served: (tookMs) => observation.firstPublish(tookMs),
+  })
+  observation.read({
+    isConnected: () => link.isConnected,
+    ownLeftMs: () => link.ownLeftMs,
+    workloads: () => workloads.size,
+    expired: () => rotation.expiredCount(),
+    leastLeftMs: () => rotation.leastLeftMs(),
+    connections: () => endpoint.connectionCount,
+  })
+  const notReady = () =>
+    notReadyReasons({ isConnected: link.isConnected, failure: observation.lastFailure, ownLeftMs: link.ownLeftMs })
+
+  const stopStarted = () => lifecycle.stop(STOP_MS)
+  try {
+    const operations =
+      config.operations &&
+      (await startOperationsServer(config.operations.listen, { registry: observation.registry, notReady }))
+    if (operations) lifecycle.add('operations', () => operations.close())
+    lifecycle.add('broker link', () => link.stop())
+    lifecycle.add('workloads', () => workloads.close())
+    rotation.start()
+    lifecycle.add('rotation', () => rotation.stop())
+
+    const declared = config.workloads && (await declaredWorkloads(config.workloads, { workloads, clock, log }))
+    await declared?.recover()
+    const csi = await servePods(config, {
+      workloads,
+      clock,
+      log,
+      ended: (call) => observation.csi(call),
+      version: AGENT_VERSION,
+    })
+    if (csi) lifecycle.add('csi', () => csi.close())
+    link.start()
+    declared?.start()
+    if (declared) lifecycle.add('declared workloads', () => declared.stop())
+    return { operationsPort: operations?.port, notReady, stop: stopStarted }
+  } catch (error) {
+    await stopStarted()
+    throw error
+  }
+}
+
+function addressOf({ host, port }: AgentConfig['broker']['address']): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -1,0 +1,166 @@
+import type { Clock } from '../../core/runtime/clock.ts'
+import { codeOf } from '../../core/runtime/errors.ts'
+import type { Log } from '../../core/runtime/log.ts'
+import type { Delivery, WorkloadRequest } from '../workloads/workload.ts'
+import { type Declarations, readDeclarations } from './declarations.ts'
+import { type DeclaredToken, readDeclaredToken } from './declared-token.ts'
+import type { WorkloadDeclaration } from './workload-declaration.ts'
+
+/** What is asked of the node's workloads. */
+export interface DeclaredTarget {
+  has(id: string): boolean
+  add(workload: WorkloadRequest): Promise<void>
+  recover(workload: WorkloadRequest): Promise<void>
+  refreshToken(id: string, token: string): void
+  remove(id: string): Promise<void>
+}
+
+/** A delivery that can say whether a former run has made it. */
+export interface DeclaredDelivery extends Delivery {
+  exists(): Promise<boolean>
+}
+
+interface Dependencies {
+  readonly target: DeclaredTarget
+  readonly deliverTo: (declaration: WorkloadDeclaration) => DeclaredDelivery
+  readonly clock: Clock
+  readonly log: Log
+}
+
+interface Options {
+  /** The folder of declarations. */
+  readonly directory: string
+  /** How often it, and the tokens, are read again. */
+  readonly rereadMs: number
+}
+
+interface Known {
+  readonly podUid: string | undefined
+  token: string | undefined
+}
+
+/** Serves what a folder declares, in place of kubelet: who is new is added, who is declared no more is removed. */
+export class DeclaredWorkloads {
+  readonly #options: Options
+  readonly #dependencies: Dependencies
+  readonly #known = new Map<string, Known>()
+  readonly #adding = new Set<string>()
+  readonly #stopping = new AbortController()
+  #problems: readonly string[] = []
+  #loop: Promise<void> | undefined
+
+  constructor(options: Options, dependencies: Dependencies) {
+    this.#options = options
+    this.#dependencies = dependencies
+  }
+
+  /** What is wrong with the declarations now, one text each. */
+  get problems(): readonly string[] {
+    return this.#problems
+  }
+
+  /** Takes up what a former run has delivered, without tokens. */
+  async recover(): Promise<void> {
+    const { workloads } = await readDeclarations(this.#options.directory)
+    for (const declaration of workloads.values()) {
+      try {
+        await this.#recoverOne(declaration)
+      } catch (error) {
+        this.#dependencies.log.warn({ workload: declaration.name, code: codeOf(error) }, 'a workload was not recovered')
+      }
+    }
+  }
+
+  start(): void {
+    this.#loop ??= this.#run()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      await this.#reread(await readDeclarations(this.#options.directory))
+      await this.#dependencies.clock.sleep(this.#options.rereadMs, signal).catch(() => {})
+    }
+  }
+
+  async #reread({ workloads, problems }: Declarations): Promise<void> {
+    const found = [...problems]
+    for (const declaration of workloads.values()) {
+      try {
+        await this.#keep(declaration, await readDeclaredToken(declaration.tokenFile))
+      } catch (error) {
+        found.push(`${declaration.name}: ${codeOf(error)}`)
+      }
+    }
+    // A file that cannot be read may declare any of them.
+    if (problems.length === 0) {
+      for (const id of this.#known.keys()) if (!workloads.has(id)) await this.#remove(id)
+    }
+    this.#report(found)
+  }
+
+  async #keep(declaration: WorkloadDeclaration, { token, pod }: DeclaredToken): Promise<void> {
+    const { target, deliverTo } = this.#dependencies
+    const { name } = declaration
+    const known = this.#known.get(name)
+    // Another pod under the old name is another workload.
+    if (known?.podUid !== undefined && known.podUid !== pod.podUid) await this.#remove(name)
+    if (!target.has(name)) {
+      this.#known.set(name, { podUid: pod.podUid, token })
+      this.#add({ id: name, pod, token, delivery: deliverTo(declaration) })
+    } else if (known && known.token !== token) {
+      this.#known.set(name, { podUid: pod.podUid, token })
+      target.refreshToken(name, token)
+    }
+  }
+
+  /** Not waited for: one that is held while the broker is away must not hold the others up. */
+  #add(request: WorkloadRequest): void {
+    const { target, log } = this.#dependencies
+    const { id } = request
+    if (this.#adding.has(id)) return
+    this.#adding.add(id)
+    target
+      .add(request)
+      .then(
+        () => log.info({ workload: id }, 'a declared workload has its identity'),
+        (error: unknown) =>
+          log.warn({ workload: id, code: codeOf(error), err: error }, 'a workload has no identity yet'),
+      )
+      .finally(() => this.#adding.delete(id))
+  }
+
+  async #recoverOne(declaration: WorkloadDeclaration): Promise<void> {
+    const { target, deliverTo } = this.#dependencies
+    const delivery = deliverTo(declaration)
+    if (!(await delivery.exists())) return delivery.close()
+    const { name } = declaration
+    // The token is read as kubelet's would come: later, and on its own.
+    const pod = await readDeclaredToken(declaration.tokenFile).then(
+      (declared) => declared.pod,
+      () => ({ podUid: '', podName: name, namespace: '', serviceAccount: '' }),
+    )
+    await target.recover({ id: name, pod, delivery })
+    this.#known.set(name, { podUid: pod.podUid === '' ? undefined : pod.podUid, token: undefined })
+  }
+
+  async #remove(id: string): Promise<void> {
+    const { target, log } = this.#dependencies
+    this.#known.delete(id)
+    await target.remove(id).then(
+      () => log.info({ workload: id }, 'a workload is declared no more'),
+      (error: unknown) => log.error({ workload: id, code: codeOf(error), err: error }, 'a workload was not removed'),
+    )
+  }
+
+  #report(problems: readonly string[]): void {
+    if (problems.length > 0 && problems.join() !== this.#problems.join())
+      this.#dependencies.log.warn({ problems }, 'some declarations are not served')
+    this.#problems = problems
+  }
+}

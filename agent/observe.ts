@@ -1,0 +1,121 @@
+import type { Gauge } from 'prom-client'
+import { codeOf } from '../core/runtime/errors.ts'
+import type { Log } from '../core/runtime/log.ts'
+import { createMetrics, type Metrics } from '../core/runtime/metrics.ts'
+import type { EndedCall } from '../proto/grpc-server.ts'
+import type { LinkObserver } from './broker-client/broker-link.ts'
+import { AGENT_METRICS } from './metrics.ts'
+import type { RotationObserver } from './rotation/rotation.ts'
+
+/** What is read off the parts whenever somebody asks for the metrics. */
+export interface Readings {
+  readonly isConnected: () => boolean
+  readonly ownLeftMs: () => number | undefined
+  readonly workloads: () => number
+  readonly expired: () => number
+  readonly leastLeftMs: () => number
+  readonly connections: () => number
+}
+
+type AgentMetrics = Metrics<typeof AGENT_METRICS>
+
+/** Turns what the parts tell into metrics and log lines. */
+export class Observation {
+  readonly #log: Log
+  readonly #metrics: AgentMetrics
+  readonly registry
+  #lastFailure: string | undefined
+
+  constructor(log: Log) {
+    const { metrics, registry } = createMetrics(AGENT_METRICS)
+    this.#log = log
+    this.#metrics = metrics
+    this.registry = registry
+  }
+
+  /** Why there is no connection, as a code; undefined while there is one. */
+  get lastFailure(): string | undefined {
+    return this.#lastFailure
+  }
+
+  read(readings: Readings): void {
+    const metrics = this.#metrics
+    onScrape(metrics.countersign_agent_broker_connected, () => Number(readings.isConnected()))
+    onScrape(metrics.countersign_agent_own_svid_expiry_seconds, () => (readings.ownLeftMs() ?? NaN) / 1000)
+    onScrape(metrics.countersign_agent_workloads, readings.workloads)
+    onScrape(metrics.countersign_agent_workloads_expired, readings.expired)
+    onScrape(metrics.countersign_agent_workload_api_connections, readings.connections)
+    onScrape(metrics.countersign_agent_next_expiry_seconds, () => {
+      const leftMs = readings.leastLeftMs()
+      return Number.isFinite(leftMs) ? leftMs / 1000 : NaN
+    })
+  }
+
+  readonly link: LinkObserver = {
+    connected: () => {
+      this.#lastFailure = undefined
+      this.#log.info('connected to the broker')
+    },
+    failed: (error, isConnected) => {
+      const code = codeOf(error)
+      this.#metrics.countersign_agent_broker_failures_total.inc({ code })
+      // A broker that stays away is told once, not with every attempt.
+      const level = this.#lastFailure === code ? 'debug' : 'warn'
+      this.#log[level]({ code, err: error, isConnected }, 'the broker cannot be reached, or refuses')
+      this.#lastFailure = isConnected ? undefined : code
+    },
+    attested: ({ id }) => {
+      this.#metrics.countersign_agent_attestations_total.inc()
+      this.#log.info({ spiffeId: id.toString() }, 'the node is attested')
+    },
+    enforced: (sequence) => {
+      this.#metrics.countersign_agent_bundle_sequence.set(Number(sequence))
+      this.#log.info({ sequence: sequence.toString() }, 'every file and stream carries the bundle')
+    },
+    skew: (milliseconds) => this.#metrics.countersign_agent_clock_skew_seconds.set(milliseconds / 1000),
+  }
+
+  readonly rotation: RotationObserver = {
+    renewed: (id, leftMs) => {
+      this.#metrics.countersign_agent_renewals_total.inc({ code: 'ok' })
+      this.#metrics.countersign_agent_renewal_time_left_seconds.observe(Math.max(0, leftMs) / 1000)
+      this.#log.debug({ workload: id }, 'renewed')
+    },
+    failed: (id, code, leftMs) => {
+      this.#metrics.countersign_agent_renewals_total.inc({ code })
+      this.#log.warn(
+        { workload: id, code, leftSeconds: Math.round(leftMs / 1000) },
+        'an SVID was not renewed; again later',
+      )
+    },
+    expired: (id) => this.#log.error({ workload: id }, 'an SVID has expired and could not be renewed'),
+  }
+
+  firstPublish(milliseconds: number): void {
+    this.#metrics.countersign_agent_first_publish_seconds.observe(milliseconds / 1000)
+  }
+
+  workloadApi(call: EndedCall): void {
+    this.#metrics.countersign_agent_workload_api_calls_total.inc(labelsOf(call))
+    this.#logBug(call)
+  }
+
+  csi(call: EndedCall): void {
+    this.#metrics.countersign_agent_csi_calls_total.inc(labelsOf(call))
+    this.#logBug(call)
+    if (call.code !== 'ok') this.#log.warn({ ...labelsOf(call), err: call.error }, 'a call of kubelet failed')
+  }
+
+  #logBug({ code, path, error }: EndedCall): void {
+    if (code === 'internal') this.#log.error({ path, err: error }, 'a bug')
+  }
+}
+
+function labelsOf({ path, code }: EndedCall) {
+  return { method: path.slice(path.lastIndexOf('/') + 1), code }
+}
+
+/** prom-client asks `collect` before it reads a gauge. */
+function onScrape(gauge: Gauge, read: () => number): void {
+  Object.assign(gauge, { collect: () => gauge.set(read()) })
+}

@@ -1,0 +1,20 @@
+/** What readiness depends on. */
+export interface ReadinessFacts {
+  readonly isConnected: boolean
+  /** The code of the last failure to reach the broker. */
+  readonly failure: string | undefined
+  /** How long the agent's own SVID has left; undefined before the first. */
+  readonly ownLeftMs: number | undefined
+}
+
+/**
+ * Why the agent cannot serve new workloads now; empty when it can. Those that it serves already are served in any case,
+ * so that nothing restarts it for this.
+ */
+export function notReadyReasons({ isConnected, failure, ownLeftMs }: ReadinessFacts): string[] {
+  const reasons: string[] = []
+  if (ownLeftMs === undefined) reasons.push('the node is not attested yet')
+  else if (ownLeftMs <= 0) reasons.push("the agent's own SVID has expired")
+  if (!isConnected) reasons.push(`there is no connection to the broker${failure === undefined ? '' : `: ${failure}`}`)
+  return reasons
+}

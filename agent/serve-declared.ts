@@ -1,0 +1,39 @@
+import { mkdir } from 'node:fs/promises'
+import type { Clock } from '../core/runtime/clock.ts'
+import { codeOf } from '../core/runtime/errors.ts'
+import type { Log } from '../core/runtime/log.ts'
+import type { AgentConfig } from './config.ts'
+import { DeclaredWorkloads } from './directory/declared-workloads.ts'
+import { DirectoryPlace } from './volume/directory-place.ts'
+import { VolumeDelivery } from './volume/volume-delivery.ts'
+import type { Workloads } from './workloads/workloads.ts'
+
+interface Dependencies {
+  readonly workloads: Workloads
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** The workloads of a folder, each with its files in a folder of its own. */
+export async function declaredWorkloads(
+  config: NonNullable<AgentConfig['workloads']>,
+  { workloads, clock, log }: Dependencies,
+): Promise<DeclaredWorkloads> {
+  const { directory, output: root, allowDisk, reread: rereadMs } = config
+  await mkdir(root, { recursive: true, mode: 0o755 })
+  return new DeclaredWorkloads(
+    { directory, rereadMs },
+    {
+      target: workloads,
+      deliverTo: ({ name, group: gid }) =>
+        new VolumeDelivery({
+          place: new DirectoryPlace({ root, name, allowDisk }),
+          gid,
+          clock,
+          damaged: (error) => log.warn({ workload: name, code: codeOf(error), err: error }, 'files are damaged'),
+        }),
+      clock,
+      log,
+    },
+  )
+}

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { logToStderr as log } from './base/log.ts'
 import { run } from './base/run.ts'
-import { waitFor } from './base/wait.ts'
+import { InVain, waitFor } from './base/wait.ts'
 import { leftovers, type Snapshot, takeSnapshot } from './leftovers.ts'
 
 /*
@@ -50,7 +50,7 @@ async function interruptStart(signal: NodeJS.Signals): Promise<number | null> {
   child.stderr.setEncoding('utf8').on('data', (text: string) => (progress += text))
   const ended = new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve))
   await waitFor('a cluster to be half up', () => {
-    if (child.exitCode !== null) throw new Error(`it ended: ${progress}`)
+    if (child.exitCode !== null) throw new InVain(`a start ended before it was interrupted: ${progress}`)
     return progress.includes('containerd of')
   })
   child.kill(signal)

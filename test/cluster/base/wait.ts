@@ -1,4 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { throwIfAborted } from './cancellation.ts'
+
+/** Thrown by what {@link waitFor} looks at, when waiting any longer is in vain. */
+export class InVain extends Error {
+  override readonly name = 'InVain'
+}
 
 export interface WaitOptions {
   /** Milliseconds until the wait fails. Default 60 000. */
@@ -10,7 +16,7 @@ export interface WaitOptions {
 /**
  * Looks until `look` answers something that is neither `undefined` nor `false`, and returns it.
  *
- * A `look` that throws counts as "not yet"; its last error is the cause of the failure.
+ * A `look` that throws counts as "not yet", unless it throws {@link InVain}; its last error is the cause of the failure.
  *
  * @param what completes the sentence "timed out waiting for …".
  */
@@ -22,11 +28,13 @@ export async function waitFor<T>(
   const deadline = performance.now() + timeout
   let lastError: unknown
   for (;;) {
+    throwIfAborted()
     try {
       const found = await look()
       if (found !== undefined && found !== false) return found
       lastError = undefined
     } catch (error) {
+      if (error instanceof InVain) throw error
       lastError = error
     }
     if (performance.now() > deadline) {

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { waitFor } from '../base/wait.ts'
+import { InVain, waitFor } from '../base/wait.ts'
 import { API_SERVER_PORT, API_SERVER_URL, CA_FILE, NETWORK, SERVICE_ACCOUNT_ISSUER, STATE_DIR } from '../layout.ts'
 import type { ProcessId } from '../machine/process-table.ts'
 import { isComponentRunning, logFile, startComponent, stopComponent } from '../machine/processes.ts'
@@ -35,7 +35,7 @@ export async function startApiServer(
   const placement = { networkOf: holder.pid }
   await startComponent(API_SERVER, binaries(API_SERVER), [...apiServerArgs(), ...extraArgs], placement)
   await waitFor('the API server', async () => {
-    if (!(await isComponentRunning(API_SERVER))) throw new Error(`it ended: see ${logFile(API_SERVER)}`)
+    if (!(await isComponentRunning(API_SERVER))) throw new InVain(`the API server ended: see ${logFile(API_SERVER)}`)
     return isApiServerReady()
   })
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { throwIfAborted } from '../base/cancellation.ts'
 import { LOG_DIR, PROCESS_DIR } from '../layout.ts'
 import { processCgroup } from './cgroups.ts'
 import { identify, isAlive, type ProcessId, terminate } from './process-table.ts'
@@ -54,6 +55,7 @@ export async function startComponent(
   args: readonly string[],
   placement: Placement,
 ): Promise<ProcessId> {
+  throwIfAborted()
   await mkdir(LOG_DIR, { recursive: true })
   await mkdir(PROCESS_DIR, { recursive: true })
   const log = openSync(logFile(name), 'a')

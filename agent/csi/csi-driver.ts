@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Clock } from '../../core/runtime/clock.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import type { EndedCall } from '../../proto/grpc-server.ts'
-import { SystemMounter } from '../volume/mounter.ts'
+import { type Mounter, SystemMounter } from '../volume/mounter.ts'
 import { TmpfsPlace } from '../volume/tmpfs-place.ts'
 import { VolumeDelivery } from '../volume/volume-delivery.ts'
 import { CsiServer } from './csi-server.ts'
@@ -32,6 +32,8 @@ export interface CsiDriverDependencies {
   readonly log: Log
   /** A call of kubelet's has ended, for a metric and a log line. */
   readonly ended?: (call: EndedCall) => void
+  /** The system's, if none is given. */
+  readonly mounter?: Mounter
 }
 
 export interface CsiDriver {
@@ -43,11 +45,10 @@ export interface CsiDriver {
 /** Takes up the volumes of the agent before, and only then tells kubelet that there is a driver. */
 export async function startCsiDriver(
   { kubeletDirectory: given, ...options }: CsiDriverOptions,
-  { workloads, clock, log, ended = () => {} }: CsiDriverDependencies,
+  { workloads, clock, log, ended = () => {}, mounter = systemMounter(options) }: CsiDriverDependencies,
 ): Promise<CsiDriver> {
   const kubeletDirectory = given.replace(/\/+$/, '')
   const settings = { kubeletDirectory, audience: options.audience }
-  const mounter = new SystemMounter({ selinuxContext: options.selinuxContext })
   const records = await VolumeRecords.open(join(options.stateDirectory, 'volumes'))
   const damaged = (error: unknown) => log.warn({ err: error }, 'a volume is damaged; it will be written anew')
   const deliverTo = (target: TargetPath, gid: number | undefined) =>
@@ -57,4 +58,8 @@ export async function startCsiDriver(
   const { pluginsRegistry, nodeName, version } = options
   const server = await CsiServer.start({ pluginsRegistry, nodeName, version, ended }, { volumes, clock, log })
   return { recovered, close: () => server.close() }
+}
+
+function systemMounter({ selinuxContext }: Pick<CsiDriverOptions, 'selinuxContext'>): Mounter {
+  return new SystemMounter({ selinuxContext })
 }

@@ -1,0 +1,133 @@
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { Client, credentials, status } from '@grpc/grpc-js'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createLog } from '../../core/runtime/log.ts'
+import { systemClock } from '../../core/runtime/system-clock.ts'
+import { serviceClient } from '../../proto/grpc-client.ts'
+import type { EndedCall } from '../../proto/grpc-server.ts'
+import { Identity, Node } from '../../proto/gen/third_party/csi/v1/csi_pb.ts'
+import { Registration } from '../../proto/gen/third_party/pluginregistration/api_pb.ts'
+import { someDelivered } from '../../test/fakes/delivered.ts'
+import { FakeClock } from '../../test/fakes/fake-clock.ts'
+import { FakeMounter } from '../../test/fakes/fake-mounter.ts'
+import { FakeWorkloads } from '../../test/fakes/fake-workloads.ts'
+import { AUDIENCE, publishRequest, VOLUME_ID } from '../../test/fakes/publish-requests.ts'
+import { type CsiDriver, type CsiDriverOptions, startCsiDriver } from './csi-driver.ts'
+
+let root: string
+let driver: CsiDriver
+let workloads: FakeWorkloads
+let client: Client
+const ended: EndedCall[] = []
+const clock = new FakeClock()
+const mounter = new FakeMounter()
+const options = (): CsiDriverOptions => ({
+  pluginsRegistry: join(root, 'registry'),
+  kubeletDirectory: `${root}/`,
+  stateDirectory: join(root, 'state'),
+  audience: AUDIENCE,
+  nodeName: 'node-a',
+  version: '1.2.3',
+})
+const start = () =>
+  startCsiDriver(options(), {
+    workloads,
+    clock,
+    log: createLog('agent', 'silent'),
+    ended: (call) => ended.push(call),
+    mounter,
+  })
+const socket = () => join(root, 'registry', 'csi.countersign.dev-reg.sock')
+const now = () => systemClock.now().getTime()
+const waiting = { timeoutMs: 10_000 }
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'csi-server-'))
+  await mkdir(join(root, 'registry'))
+  const delivered = await someDelivered()
+  workloads = new FakeWorkloads(() => Promise.resolve(delivered))
+  driver = await start()
+  client = new Client(`unix:${socket()}`, credentials.createInsecure())
+  ended.length = 0
+})
+afterEach(async () => {
+  client.close()
+  await driver.close()
+  await workloads.close()
+  await rm(root, { recursive: true })
+})
+
+test('one socket, for root alone, serves registration, identity and node', async () => {
+  expect((await lstat(socket())).mode & 0o777).toBe(0o600)
+  expect(await readdir(join(root, 'registry'))).toEqual(['csi.countersign.dev-reg.sock'])
+  expect(await serviceClient(Registration, client, now).getInfo({}, waiting)).toMatchObject({
+    type: 'CSIPlugin',
+    name: 'csi.countersign.dev',
+    endpoint: '',
+    supportedVersions: ['1.0.0'],
+  })
+  const identity = serviceClient(Identity, client, now)
+  expect(await identity.getPluginInfo({}, waiting)).toMatchObject({ vendorVersion: '1.2.3' })
+  expect(await identity.probe({}, waiting)).toMatchObject({ ready: true })
+  expect(await identity.getPluginCapabilities({}, waiting)).toBeDefined()
+  const node = serviceClient(Node, client, now)
+  expect(await node.nodeGetInfo({}, waiting)).toMatchObject({ nodeId: 'node-a' })
+  expect((await node.nodeGetCapabilities({}, waiting)).capabilities).toMatchObject([{ type: { value: { type: 6 } } }])
+})
+
+test('publish and unpublish over the wire', async () => {
+  const request = publishRequest(root)
+  await mkdir(dirname(request.targetPath), { recursive: true })
+  const node = serviceClient(Node, client, now)
+  await node.nodePublishVolume(request, waiting)
+  expect(await readFile(join(request.targetPath, 'tls.crt'), 'utf8')).toContain('CERTIFICATE')
+  await node.nodeUnpublishVolume({ volumeId: VOLUME_ID, targetPath: request.targetPath }, waiting)
+  expect(await readdir(dirname(request.targetPath))).toEqual([])
+  expect(ended).toMatchObject([
+    { path: '/csi.v1.Node/NodePublishVolume', peer: 'kubelet', code: 'ok' },
+    { path: '/csi.v1.Node/NodeUnpublishVolume', peer: 'kubelet', code: 'ok' },
+  ])
+})
+
+test('a refusal travels with its code, and a broker that is away as one that kubelet tries again', async () => {
+  const node = serviceClient(Node, client, now)
+  await expect(node.nodePublishVolume(publishRequest(root, { readonly: false }), waiting)).rejects.toMatchObject({
+    code: 'volume_not_read_only',
+    cause: { code: status.INVALID_ARGUMENT },
+  })
+})
+
+test('a driver that kubelet refuses makes its socket anew', async () => {
+  const made = async () => (await lstat(socket(), { bigint: true }).catch(() => undefined))?.ctimeNs
+  const before = await made()
+  const registration = serviceClient(Registration, client, now)
+  await registration.notifyRegistrationStatus({ pluginRegistered: false, error: 'no' }, waiting)
+  expect(await made()).toBe(before)
+  await clock.advance(10_000)
+  await expect.poll(async () => [undefined, before].includes(await made())).toBe(false)
+})
+
+test('the next driver takes the place of one that crashed, and its volumes', async () => {
+  const request = publishRequest(root)
+  await mkdir(dirname(request.targetPath), { recursive: true })
+  await serviceClient(Node, client, now).nodePublishVolume(request, waiting)
+  await workloads.close()
+  const next = await start()
+  // Nothing tells that kubelet still knows the volume.
+  expect(next.recovered).toEqual({ recovered: 0, removed: 1, waiting: 0 })
+  const other = new Client(`unix:${socket()}`, credentials.createInsecure())
+  await serviceClient(Registration, other, now).getInfo({}, waiting)
+  other.close()
+  await next.close()
+})
+
+test('a path that is too long for a socket is refused instead of cut short', async () => {
+  const pluginsRegistry = join(root, 'x'.repeat(100))
+  await mkdir(pluginsRegistry)
+  const dependencies = { workloads, clock, log: createLog('agent', 'silent'), mounter }
+  await expect(startCsiDriver({ ...options(), pluginsRegistry }, dependencies)).rejects.toMatchObject({
+    code: 'config_invalid',
+  })
+})

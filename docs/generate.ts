@@ -1,0 +1,9 @@
+/**
+ * Writes the documents that are made from the code: `docs/errors.md`, `docs/metrics.md` and `docs/configuration.md`. Run
+ * by `npm run generate`; `test/docs.test.ts` fails when they differ from what stands here.
+ */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { generatedDocuments } from './generated-documents.ts'
+
+for (const [name, text] of Object.entries(await generatedDocuments())) writeFileSync(join(import.meta.dirname, name), text)

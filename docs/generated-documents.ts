@@ -1,0 +1,13 @@
+import { format } from 'prettier'
+import { errorsDocument } from './errors-document.ts'
+
+/** The text of each generated document by its file name, formatted as the project's formatter would. */
+export async function generatedDocuments(): Promise<Record<string, string>> {
+  const documents = {
+    'errors.md': errorsDocument(),
+  }
+  const formatted = Object.entries(documents).map(
+    async ([name, text]) => [name, await format(text, { parser: 'markdown', printWidth: 120 })] as const,
+  )
+  return Object.fromEntries(await Promise.all(formatted))
+}

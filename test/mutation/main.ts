@@ -1,0 +1,80 @@
+/**
+ * Removes each guarding line in a copy of the project and sees the test that names its invariant turn red: proof that
+ * the tests of the invariants can fail, and fail for the right reason.
+ *
+ *     npm run test:mutation                 all guards
+ *     npm run test:mutation -- 'invariant 4'  those whose name contains this
+ */
+import { execFile } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { Guard } from './guard.ts'
+import { GUARDS } from './guards.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+const wanted = process.argv[2] ?? ''
+
+/** The titles of the tests that failed, or undefined when the run itself broke (which proves nothing). */
+function failedTests(copy: string, file: string): Promise<readonly string[] | undefined> {
+  const report = join(copy, 'report.json')
+  rmSync(report, { force: true })
+  const args = ['vitest', 'run', '--project', 'fast', '--reporter=json', `--outputFile=${report}`, file]
+  return new Promise((resolve) => {
+    execFile('npx', args, { cwd: copy, timeout: 120_000, env: { ...process.env, CI: '1' } }, () => {
+      try {
+        const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as { testResults: SuiteReport[] }
+        const tests = testResults.flatMap(({ assertionResults }) => assertionResults)
+        resolve(tests.length === 0 ? undefined : tests.filter(({ status }) => status === 'failed').map((test) => test.fullName))
+      } catch {
+        resolve(undefined)
+      }
+    })
+  })
+}
+
+interface SuiteReport {
+  readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[]
+}
+
+/** What is wrong with the guard or its test; undefined when removing the one turns the other red. */
+async function judge(copy: string, guard: Guard): Promise<string | undefined> {
+  const file = join(copy, guard.file)
+  const source = readFileSync(file, 'utf8')
+  if (source.split(guard.find).length !== 2) return `the guarding text does not stand exactly once in ${guard.file}`
+  if (!(await isGreen(guard.test))) return `${guard.test} is not green to begin with`
+  writeFileSync(file, source.replace(guard.find, () => guard.replace))
+  const after = await failedTests(copy, guard.test)
+  writeFileSync(file, source)
+  if (after === undefined) return `${guard.test} could not run without the guard: that proves nothing`
+  if (!after.some((title) => title.includes(guard.title))) return `no test called '${guard.title}' turned red`
+  return undefined
+}
+
+/** Each test file is seen green once, before anything is removed. */
+const greens = new Map<string, Promise<boolean>>()
+function isGreen(file: string): Promise<boolean> {
+  const known = greens.get(file) ?? failedTests(copy, file).then((failed) => failed?.length === 0)
+  greens.set(file, known)
+  return known
+}
+
+const copy = mkdtempSync(join(tmpdir(), 'countersign-mutation-'))
+process.once('exit', () => rmSync(copy, { recursive: true, force: true }))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
+cpSync(root, copy, {
+  recursive: true,
+  filter: (source) => !/(?:^|\/)(?:node_modules|\.git|\.demo)$/.test(source.slice(dirname(root).length)),
+})
+symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+
+let failed = 0
+const guards = GUARDS.filter((guard) => guard.invariant.includes(wanted))
+for (const guard of guards) {
+  const problem = await judge(copy, guard)
+  if (problem !== undefined) failed += 1
+  process.stdout.write(`${problem === undefined ? 'ok  ' : 'FAIL'} ${guard.invariant} (${guard.file})${problem === undefined ? '' : `: ${problem}`}\n`)
+}
+process.stdout.write(`\n${guards.length - failed} passed, ${failed} failed\n`)
+process.exitCode = failed > 0 || guards.length === 0 ? 1 : 0

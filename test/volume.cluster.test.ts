@@ -1,0 +1,187 @@
+import { Buffer } from 'node:buffer'
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  access,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  statfs,
+  symlink,
+  unlink,
+  writeFile,
+} from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { SystemMounter } from '../agent/volume/mounter.ts'
+import { TmpfsPlace } from '../agent/volume/tmpfs-place.ts'
+import { VolumeDelivery } from '../agent/volume/volume-delivery.ts'
+import { systemClock } from '../core/runtime/system-clock.ts'
+import { someDelivered } from './fakes/delivered.ts'
+
+const run = promisify(execFile)
+const mounter = new SystemMounter()
+const parents = ['pods', 'uid', 'volumes', 'kubernetes.io~csi', 'identity with a space']
+let root: string
+let deliveries: VolumeDelivery[]
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'volume-'))
+  await mkdir(join(root, ...parents), { recursive: true })
+  deliveries = []
+})
+afterEach(async () => {
+  for (const delivery of deliveries) await delivery.close()
+  for (const { mountPoint } of await mounts()) await run('umount', ['--lazy', mountPoint])
+  await rm(root, { recursive: true })
+})
+
+const volume = () => join(root, ...parents)
+const target = () => join(volume(), 'mount')
+const mounts = () => mounter.mountsAt(target())
+
+function deliver(gid?: number): VolumeDelivery {
+  const place = new TmpfsPlace({ root, parents, name: 'mount' }, mounter, systemClock)
+  const delivery = new VolumeDelivery({ place, gid, clock: systemClock })
+  deliveries.push(delivery)
+  return delivery
+}
+
+test('invariant 6: a volume is a tmpfs that is never swapped, and runs nothing', async () => {
+  await deliver().write(await someDelivered())
+  const [mount, ...covering] = await mounts()
+  expect(covering).toEqual([])
+  expect(mount).toMatchObject({ fsType: 'tmpfs', source: 'csi.countersign.dev' })
+  expect(mount?.options).toEqual(
+    expect.arrayContaining(['noswap', 'nosuid', 'nodev', 'noexec', 'size=1024k', 'nr_inodes=256', 'mode=755']),
+  )
+})
+
+test('30 deliveries make one mount', async () => {
+  const delivered = await someDelivered()
+  for (let count = 0; count < 30; count += 1) await deliver().write(delivered)
+  expect(await mounts()).toHaveLength(1)
+})
+
+test('remove unmounts while clients are connected, and leaves no folder', async () => {
+  const delivery = deliver()
+  await delivery.write(await someDelivered())
+  const accepted: Socket[] = []
+  await delivery.listen((connection) => accepted.push(connection))
+  await symlink(target(), join(root, 's'))
+  const clients = [1, 2, 3].map(() => connect(join(root, 's', 'socket')).resume())
+  await expect.poll(() => accepted.length).toBe(3)
+  const closed = clients.map((client) => once(client, 'close'))
+  await delivery.remove()
+  await Promise.all(closed)
+  expect(await mounts()).toEqual([])
+  expect(await readdir(volume())).toEqual([])
+})
+
+test('a volume that somebody looks at is detached, and what was in it is blank', async () => {
+  const delivery = deliver()
+  await delivery.write(await someDelivered())
+  const looker = await open(join(target(), 'tls.key'))
+  await delivery.remove()
+  expect(await mounts()).toEqual([])
+  expect((await looker.readFile()).every((byte) => byte === 0)).toBe(true)
+  await looker.close()
+})
+
+test('an agent that comes back finds the SVID, and its socket takes the place of the old one', async () => {
+  const delivered = await someDelivered()
+  const before = deliver()
+  await before.write(delivered)
+  await before.listen((connection) => connection.end('before'))
+  const after = deliver()
+  expect(await after.read()).toEqual(delivered.svid)
+  await after.listen((connection) => connection.end('after'))
+  await before.close()
+  await symlink(target(), join(root, 's'))
+  expect(await text(connect(join(root, 's', 'socket')))).toBe('after')
+  expect(await mounts()).toHaveLength(1)
+})
+
+test('a write for which there is no room leaves the files before in force', async () => {
+  const delivery = deliver()
+  await delivery.write(await someDelivered())
+  const before = await readFile(join(target(), 'tls.crt'))
+  await writeFile(join(target(), 'ballast'), Buffer.alloc(2 * 1024 * 1024)).catch(() => {})
+  const full = { code: 'mount_failed', message: 'the volume is full' }
+  await expect(delivery.write(await someDelivered())).rejects.toMatchObject(full)
+  expect(await readFile(join(target(), 'tls.crt'))).toEqual(before)
+  await unlink(join(target(), 'ballast'))
+  await delivery.write(await someDelivered())
+  expect(await readFile(join(target(), 'tls.crt'))).not.toEqual(before)
+})
+
+test('a volume grows before it would be full, and keeps its protections', async () => {
+  const delivery = deliver()
+  const { svid, bundles } = await someDelivered()
+  await delivery.write({ svid, bundles })
+  const authorities = Array.from({ length: 900 }, () => bundles.own.authorities).flat()
+  await delivery.write({ svid, bundles: { ...bundles, own: { ...bundles.own, authorities } } })
+  const { blocks, bsize } = await statfs(target())
+  expect(blocks * bsize).toBe(4 * 1024 * 1024)
+  const [mount] = await mounts()
+  expect(mount?.options).toEqual(expect.arrayContaining(['noswap', 'nosuid', 'nodev', 'noexec', 'size=4096k']))
+})
+
+describe('who may read', () => {
+  const as = async (uid: number, gid: number, command: string) => {
+    const args = ['--reuid', `${uid}`, '--regid', `${gid}`, '--clear-groups', 'sh', '-c', command]
+    return run('setpriv', args, { cwd: target() }).then(
+      () => true,
+      () => false,
+    )
+  }
+  test('without fsGroup any user, as the path above is for root alone', async () => {
+    await deliver().write(await someDelivered())
+    expect(await as(1234, 1234, 'cat tls.key')).toBe(true)
+    expect(await as(1234, 1234, 'echo x > tls.key || touch x || ln -s x y || rm ..data')).toBe(false)
+  })
+
+  test('with fsGroup its members', async () => {
+    await deliver(2000).write(await someDelivered())
+    expect(await as(1234, 2000, 'cat tls.key credential-bundle.pem')).toBe(true)
+    expect(await as(1234, 1234, 'cat tls.key')).toBe(false)
+    expect(await as(1234, 1234, 'cat credential-bundle.pem')).toBe(false)
+    expect(await as(1234, 1234, 'cat tls.crt ca.crt')).toBe(true)
+  })
+})
+
+describe('what others mounted', () => {
+  test('is neither written to nor covered', async () => {
+    await mkdir(target())
+    await run('mount', ['-t', 'tmpfs', 'theirs', target()])
+    await expect(deliver().write(await someDelivered())).rejects.toMatchObject({ code: 'volume_tampered' })
+    expect(await mounts()).toHaveLength(1)
+    expect(await readdir(target())).toEqual([])
+  })
+
+  test('stacked mounts of an older agent all go', async () => {
+    await mkdir(target())
+    for (let count = 0; count < 3; count += 1) await run('mount', ['-t', 'tmpfs', 'csi.countersign.dev', target()])
+    await deliver().remove()
+    expect(await mounts()).toEqual([])
+    await expect(access(target())).rejects.toThrow('ENOENT')
+  })
+})
+
+test('a mount that fails leaves no folder, and says what mount(8) said to the operator alone', async () => {
+  const place = new TmpfsPlace({ root, parents, name: 'mount' }, mounter, systemClock)
+  const failing = Object.assign(Object.create(mounter) as SystemMounter, {
+    mountTmpfs: () => run('mount', ['-t', 'nonsense', 'x', target()]),
+  })
+  const broken = new TmpfsPlace({ root, parents, name: 'mount' }, failing, systemClock)
+  await expect(broken.prepare()).rejects.toThrow('nonsense')
+  expect(await readdir(volume())).toEqual([])
+  expect(await place.open()).toBeUndefined()
+})

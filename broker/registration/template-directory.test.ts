@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
+import type { Clock } from '../../core/runtime/clock.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import type { Problem } from '../../core/runtime/config.ts'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
@@ -16,14 +17,14 @@ afterEach(async () => {
   opened = undefined
 })
 
-function newDirectory(files: Record<string, string>) {
+function newDirectory(files: Readonly<Record<string, string | undefined>>) {
   const directory = mkdtempSync(join(tmpdir(), 'templates-'))
   const write = (name: string, text: string) => writeFileSync(join(directory, name), text)
-  for (const [name, text] of Object.entries(files)) write(name, text)
+  for (const [name, text] of Object.entries(files)) write(name, text ?? '')
   return { directory, write }
 }
 
-async function open(directory: string, clock = systemClock as typeof systemClock | FakeClock) {
+async function open(directory: string, clock: Clock = systemClock) {
   const reported: (readonly Problem[])[] = []
   const source = await TemplateDirectory.open({ directory, clock, onProblems: (problems) => reported.push(problems) })
   opened = source
@@ -107,7 +108,7 @@ test.for([
   { name: 'a name that stands twice', files: { 'a.yaml': yaml('a'), 'b.yaml': yaml('a') }, says: "'a' is taken" },
   { name: 'a file that is too large', files: { 'a.yaml': '#'.repeat(1024 * 1024 + 1) }, says: 'larger' },
 ])('does not start with $name', async ({ files, says }) => {
-  const { directory } = newDirectory(files as unknown as Record<string, string>)
+  const { directory } = newDirectory(files)
   await expect(open(directory)).rejects.toMatchObject({
     code: 'object_invalid',
     message: expect.stringContaining(says),

@@ -61,8 +61,7 @@ async function readTemplateFile(
     text = await readFile(join(directory, name), 'utf8')
   } catch (error) {
     const { code = 'error' } = error as NodeJS.ErrnoException
-    // Between listing and reading it was removed, which is no problem.
-    if (code === 'ENOENT') return undefined
+    // Even if it was removed since it was listed: the whole directory may just be moving. The next look will tell.
     problems.push({ path: name, message: `cannot be read: ${code}` })
     return before
   }

@@ -129,7 +129,9 @@ function streaming(handle: UntypedHandler, method: DescMethod, report: Report) {
       responses?.return?.().catch(() => {})
       report(peer, signal.aborted ? 'cancelled' : codeOf(error), error)
       cancellation.abort(error)
-      if (!call.cancelled) call.destroy(Object.assign(new Error(method.name), toStatus(error)))
+      // As grpc-js has it: the event ends the call with that status, after what is still to be written. A destroyed call
+      // would send no status at all, and leave the caller waiting.
+      if (!call.cancelled) call.emit('error', Object.assign(new Error(method.name), toStatus(error)))
     }
   }
 }

@@ -13,15 +13,16 @@ export interface DatabaseOptions {
 const CHECKED_AT_START = 1000
 
 /**
- * Opens (or makes) the ledger: write-ahead log, full sync on every commit, and locked against any second process, which
- * would fork the audit chain.
+ * Opens (or makes) the ledger: write-ahead log, full sync on every commit. A second program that would write is kept out,
+ * since it would fork the audit chain; who only reads (`sqlite3 -readonly`) is not.
  *
  * @throws what SQLite throws; `IdentityError` `store_too_new` or `store_corrupt`.
  */
 export function openDatabase({ file, maxPages }: DatabaseOptions): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: 500 })
   try {
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;')
+    keepOthersOut(database, file)
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;')
     database.exec('PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 4000;')
     if (maxPages !== undefined) database.exec(`PRAGMA max_page_count = ${maxPages}`)
     migrate(database)
@@ -31,6 +32,12 @@ export function openDatabase({ file, maxPages }: DatabaseOptions): DatabaseSync 
     database.close()
     throw error
   }
+}
+
+/** Holds an exclusive lock on an empty database beside the ledger for as long as the connection lives, crash included. */
+function keepOthersOut(database: DatabaseSync, file: string): void {
+  database.prepare('ATTACH ? AS guard').run(`${file}.lock`)
+  database.exec('PRAGMA guard.locking_mode = EXCLUSIVE; PRAGMA guard.user_version = 1;')
 }
 
 function migrate(database: DatabaseSync): void {

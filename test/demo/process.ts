@@ -26,7 +26,12 @@ const MAX_LINES = 5000
  *
  * @param died told when the process ends without having been asked to.
  */
-export function start(name: string, args: readonly string[], logFile: string, died: (name: string) => void): DemoProcess {
+export function start(
+  name: string,
+  args: readonly string[],
+  logFile: string,
+  died: (name: string) => void,
+): DemoProcess {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const log = createWriteStream(logFile, { flags: 'a' })
   child.stderr.pipe(log)
@@ -58,7 +63,10 @@ export function start(name: string, args: readonly string[], logFile: string, di
     said,
     until: (is, timeoutMs = 15_000) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => settle(() => reject(new Error(`${name} did not get there in ${timeoutMs} ms; see ${logFile}`))), timeoutMs)
+        const timer = setTimeout(
+          () => settle(() => reject(new Error(`${name} did not get there in ${timeoutMs} ms; see ${logFile}`))),
+          timeoutMs,
+        )
         const settle = (act: () => void) => {
           clearTimeout(timer)
           listeners.delete(look)

@@ -11,7 +11,8 @@ export async function followStream(socket: string, changed: (credentials: Creden
   for await (const { svids } of api.fetchX509SVID({}, { metadata: { 'workload.spiffe.io': 'true' } })) {
     const [svid] = svids
     if (svid === undefined) throw new Error('the Workload API sent no SVID')
-    const pem = (der: Uint8Array) => splitDerCertificates(der).map((certificate) => pemEncode('CERTIFICATE', certificate))
+    const pem = (der: Uint8Array) =>
+      splitDerCertificates(der).map((certificate) => pemEncode('CERTIFICATE', certificate))
     changed({
       certificates: pem(svid.x509Svid).join(''),
       key: pemEncode('PRIVATE KEY', svid.x509SvidKey),

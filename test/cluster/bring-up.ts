@@ -21,6 +21,9 @@ import { type ClusterSettings, type State, writeState } from './machine/state.ts
 import { readSysctls } from './machine/sysctls.ts'
 import { binariesFrom } from './tools/build.ts'
 
+// Made by the controller-manager; without it no pod can be made.
+const DEFAULT_SERVICE_ACCOUNT = '/api/v1/namespaces/default/serviceaccounts/default'
+
 export interface Plan {
   owner: ProcessId | null
   binaries: Record<string, string>
@@ -73,10 +76,9 @@ export async function bringUp({ owner, binaries, settings, log }: Plan): Promise
       await startKubelet(tool, node, placement, { root: kubeletRoot, config: settings.kubeletConfig })
       await step(`${node.name} ready`, () => cluster.node(node.name).waitUntilReady())
     }),
-    waitFor('the default ServiceAccount', async () => {
-      await callApi('GET', '/api/v1/namespaces/default/serviceaccounts/default')
-      return true
-    }),
+    step('controllers', () =>
+      waitFor('the default ServiceAccount', () => callApi<object>('GET', DEFAULT_SERVICE_ACCOUNT)),
+    ),
   ])
   state.phase = 'up'
   await writeState(state)

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { InVain, waitFor } from '../base/wait.ts'
 import { API_SERVER_PORT, API_SERVER_URL, CA_FILE, NETWORK, SERVICE_ACCOUNT_ISSUER, STATE_DIR } from '../layout.ts'
+import { runIn } from '../machine/namespaces.ts'
 import type { ProcessId } from '../machine/process-table.ts'
 import { isComponentRunning, logFile, startComponent, stopComponent } from '../machine/processes.ts'
 import type { Binaries } from '../tools/build.ts'
@@ -17,6 +18,9 @@ export async function startControlPlane(
 ): Promise<void> {
   const placement = { networkOf: holder.pid }
   await startComponent('etcd', binaries('etcd'), etcdArgs(), placement)
+  // An API server that finds no etcd at first may take half a minute to look again.
+  const health = ['wget', '-q', '-O-', `${ETCD_URL}/health`]
+  await waitFor('etcd', () => runIn(placement, '/bin/busybox', health), { timeout: 30_000, interval: 50 })
   await startApiServer(binaries, holder, apiServerArgs)
   await startComponent(
     'kube-controller-manager',
@@ -89,6 +93,9 @@ function controllerManagerArgs(): string[] {
     `--cluster-signing-cert-file=${CA_FILE}`,
     `--cluster-signing-key-file=${pkiFile('ca.key')}`,
     '--use-service-account-credentials=true',
+    // Each controller asks for its own ServiceAccount and token first; at the default rate that takes 5 s.
+    '--kube-api-qps=500',
+    '--kube-api-burst=1000',
     // It makes this folder, by default in /usr/libexec.
     `--flex-volume-plugin-dir=${join(STATE_DIR, 'flex-volumes')}`,
     '--bind-address=127.0.0.1',

@@ -21,7 +21,8 @@ export async function coverCommands(node: string): Promise<string[]> {
     const own = join(STATE_DIR, node, 'covered', dir.slice(1).replaceAll('/', '-'))
     await mkdir(own, { recursive: true })
     await mkdir(dir, { recursive: true })
-    commands.push(`mount --bind ${own} ${dir}`)
+    // Out of the peer group of what it is bound from, else each mount below would show up there too.
+    commands.push(`mount --bind ${own} ${dir}`, `mount --make-private ${dir}`, `mount --make-shared ${dir}`)
   }
   return commands
 }

@@ -75,7 +75,11 @@ export const agentConfigSchema = z
       .strictObject({ listen: hostPort.describe('host:port of /livez, /readyz and /metrics.') })
       .optional()
       .describe('Health and metrics, over plain HTTP.'),
-    logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('How much is logged.'),
+    log: z
+      .strictObject({
+        level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('How much is logged.'),
+      })
+      .prefault({}),
   })
   .superRefine(({ csi, workloads, nodeName }, context) => {
     if (!csi && !workloads)

@@ -16,7 +16,7 @@ const FLAGS = {
   'plugins-registry': 'csi.pluginsRegistry',
   'kubelet-dir': 'csi.kubeletDirectory',
   'operations-listen': 'operations.listen',
-  'log-level': 'logLevel',
+  'log-level': 'log.level',
 } as const
 
 /** What the command line says. */

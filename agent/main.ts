@@ -13,7 +13,7 @@ async function main(): Promise<void> {
     process.stdout.write('ok\n')
     return
   }
-  const log = createLog('agent', config.logLevel)
+  const log = createLog('agent', config.log.level)
   const agent = await startAgent(config, { clock: systemClock, random: systemRandom, log })
   log.info({ operationsPort: agent.operationsPort }, 'started')
   const stop = (signal: string) => {

@@ -63,25 +63,29 @@ export class WorkloadEndpoint implements EndpointPort {
   }
 
   async release(id: string): Promise<void> {
-    await this.#lastWords(() => this.#identityOf(id)?.followers ?? 0)
+    if (this.#connections.has(id)) await this.#lastWords(id)
     for (const connection of this.#connections.get(id) ?? []) connection.destroySoon()
   }
 
   /** The streams must have been ended before; what then still runs is cut off. */
   async stop(): Promise<void> {
-    const all = [...this.#connections.keys()]
-    await this.#lastWords(() => all.reduce((sum, id) => sum + (this.#identityOf(id)?.followers ?? 0), 0))
+    await Promise.all(Array.from(this.#connections.keys(), (id) => this.#lastWords(id)))
+    const late = new AbortController()
+    // GOAWAY, then each connection closes when the last of its streams has.
+    const graceful = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
+    await Promise.race([graceful, this.#clock.sleep(LAST_WORDS_MS, late.signal).catch(() => {})])
+    late.abort()
+    this.#server.forceShutdown()
     for (const connections of this.#connections.values()) {
       for (const connection of connections) connection.destroySoon()
     }
-    this.#injector.destroy()
-    this.#server.forceShutdown()
   }
 
-  /** Waits until nobody follows any more and the ends of their streams are on their way. */
-  async #lastWords(followers: () => number): Promise<void> {
+  /** Waits until nobody follows any more, and another moment for the ends of their streams to be on their way. */
+  async #lastWords(id: string): Promise<void> {
     const end = this.#clock.monotonicMs() + LAST_WORDS_MS
-    do await this.#clock.sleep(LOOK_AGAIN_MS)
-    while (followers() > 0 && this.#clock.monotonicMs() < end)
+    while ((this.#identityOf(id)?.followers ?? 0) > 0 && this.#clock.monotonicMs() < end)
+      await this.#clock.sleep(LOOK_AGAIN_MS)
+    await this.#clock.sleep(LOOK_AGAIN_MS)
   }
 }

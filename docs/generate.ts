@@ -6,4 +6,5 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { generatedDocuments } from './generated-documents.ts'
 
-for (const [name, text] of Object.entries(await generatedDocuments())) writeFileSync(join(import.meta.dirname, name), text)
+for (const [name, text] of Object.entries(await generatedDocuments()))
+  writeFileSync(join(import.meta.dirname, name), text)

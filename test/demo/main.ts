@@ -37,6 +37,7 @@ try {
   process.exitCode = 1
 } finally {
   await Promise.all(processes.map((process) => process.stop()))
-  // The logs of a failure are worth keeping.
+  // The logs of a failure are worth keeping; keys are not.
+  world.removeVolumes()
   if (process.exitCode === undefined || process.exitCode === 0) world.remove()
 }

@@ -74,8 +74,11 @@ export class World {
     return readFileSync(this.path(name), 'utf8')
   }
 
-  remove(): void {
+  removeVolumes(): void {
     rmSync(this.volumes, { recursive: true, force: true })
+  }
+
+  remove(): void {
     rmSync(this.root, { recursive: true, force: true })
   }
 }

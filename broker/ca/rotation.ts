@@ -39,7 +39,7 @@ export function nextStep(
   policy: RotationPolicy,
   isGateOpen: boolean,
 ): RotationStep | undefined {
-  const gone = slots.find((slot) => isGone(slot, now))
+  const gone = slots.find((slot) => isGone(slot, now, policy))
   if (gone) return { do: 'retire', keyId: gone.keyId }
 
   // After a jump of the clock the active one may have ended, or not have begun: then there is no time to wait.
@@ -71,18 +71,23 @@ export function activated(
   })
 }
 
-function halfOfLife({ certificate: { notBefore, notAfter } }: AuthoritySlot): Date {
-  return new Date((notBefore.getTime() + notAfter.getTime()) / 2)
+/** Counted from when it was made: `notBefore` is back-dated, and a short life would be over before its half. */
+function halfOfLife({ certificate: { notAfter }, preparedAt }: AuthoritySlot): Date {
+  return new Date((preparedAt.getTime() + notAfter.getTime()) / 2)
 }
 
 function isValid({ certificate: { notBefore, notAfter } }: AuthoritySlot, now: Date): boolean {
   return notBefore <= now && now < notAfter
 }
 
-/** Nobody is served by an authority that has ended; the margin is for a clock that has jumped and comes back. */
-const RETIRE_MARGIN_MS = 3_600_000
+/**
+ * Nobody is served by an authority that has ended; the margin is for a clock that has jumped and comes back. Where
+ * authorities live for less than hours it is a part of their life, so that bundles stay small.
+ */
+const RETIRE_MARGIN = { mostMs: 3_600_000, ofLife: 1 / 4 }
 
-function isGone({ state, certificate, trustedUntil }: AuthoritySlot, now: Date): boolean {
+function isGone({ state, certificate, trustedUntil }: AuthoritySlot, now: Date, { lifetimeMs }: RotationPolicy) {
   const ends = state === 'old' && trustedUntil ? trustedUntil : certificate.notAfter
-  return now.getTime() > ends.getTime() + RETIRE_MARGIN_MS
+  const marginMs = Math.min(RETIRE_MARGIN.mostMs, lifetimeMs * RETIRE_MARGIN.ofLife)
+  return now.getTime() > ends.getTime() + marginMs
 }

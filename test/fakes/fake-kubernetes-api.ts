@@ -50,7 +50,7 @@ export function answer(api: FakeApi, asked: Asked): Reply {
 }
 
 function route(api: FakeApi, { method, path: pathAndQuery, text }: Asked): { status?: number; object: unknown } {
-  const [path = ''] = pathAndQuery.split('?')
+  const { pathname: path, searchParams } = new URL(pathAndQuery, 'https://fake')
   const body: unknown = text === '' ? {} : JSON.parse(text)
   if (path === '/openid/v1/jwks') return { object: api.issuer.jwks() }
   if (path === '/.well-known/openid-configuration') {
@@ -67,7 +67,7 @@ function route(api: FakeApi, { method, path: pathAndQuery, text }: Asked): { sta
       object: requestToken(api, { namespace, serviceAccount }, (body as { spec: TokenRequestSpec }).spec),
     }
   }
-  return objects(api.state, { method, path, body })
+  return objects(api.state, { method, path, body, graceSeconds: Number(searchParams.get('gracePeriodSeconds') ?? 30) })
 }
 
 function requestToken(
@@ -91,7 +91,7 @@ function requestToken(
 
 function objects(
   state: FakeKubernetesState,
-  { method, path, body }: { method: string; path: string; body: unknown },
+  { method, path, body, graceSeconds }: { method: string; path: string; body: unknown; graceSeconds: number },
 ): { status?: number; object: unknown } {
   const [, namespace, kind, name] = (OBJECT_PATH.exec(path) as [string, string?, ObjectKind?, string?] | null) ?? []
   if (!kind) throw new StatusError(404, 'the server could not find the requested resource')
@@ -102,7 +102,7 @@ function objects(
   }
   if (name === undefined) return { object: { items: state.list(kind) } }
   if (method === 'DELETE') {
-    state.delete(kind, { name, ...where }, (body as { gracePeriodSeconds?: number }).gracePeriodSeconds)
+    state.delete(kind, { name, ...where }, graceSeconds)
     return { object: { kind: 'Status', status: 'Success' } }
   }
   return { object: state.get(kind, { name, ...where }) }

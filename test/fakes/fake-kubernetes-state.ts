@@ -26,9 +26,6 @@ export class StatusError extends Error {
   }
 }
 
-/** Pods are kept for so long after their deletion, in seconds, unless they are deleted without grace. */
-const GRACE_SECONDS = 30
-
 /** The objects of a fake cluster, and the rules that attestation depends on. */
 export class FakeKubernetesState {
   readonly #clock: Clock
@@ -51,7 +48,8 @@ export class FakeKubernetesState {
     if (kind === 'pods') {
       this.get('serviceaccounts', { name: spec.serviceAccountName ?? 'default', namespace: metadata.namespace ?? '' })
     }
-    const object = { metadata: { labels: {}, ...metadata, uid: randomUUID() }, spec }
+    const labels = kind === 'namespaces' ? { 'kubernetes.io/metadata.name': metadata.name } : {}
+    const object = { metadata: { ...metadata, labels: { ...labels, ...metadata.labels }, uid: randomUUID() }, spec }
     this.#objects.set(key, object)
     return object
   }
@@ -72,7 +70,7 @@ export class FakeKubernetesState {
   }
 
   /** A pod on a node gets its grace period, at the end of which its kubelet removes it: here nobody does. */
-  delete(kind: ObjectKind, name: { name: string; namespace?: string }, graceSeconds = GRACE_SECONDS): void {
+  delete(kind: ObjectKind, name: { name: string; namespace?: string }, graceSeconds = 0): void {
     const object = this.get(kind, name)
     if (kind !== 'pods' || graceSeconds === 0) this.#objects.delete(keyOf(kind, name))
     else {

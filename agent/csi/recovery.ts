@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, realpath } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { codeOf } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
@@ -38,9 +38,8 @@ export async function recoverVolumes(dependencies: RecoveryDependencies, log: Lo
   const records = await dependencies.records.all()
   for (const record of records) counts[await recoverOne(record, dependencies, log)] += 1
   const recorded = new Set(records.map(({ targetPath }) => targetPath))
-  for (const { mountPoint } of await dependencies.mounter.ourMounts()) {
-    const target = targetOf(mountPoint, dependencies.settings)
-    if (target && !recorded.has(mountPoint)) counts[await adopt(target, dependencies, log)] += 1
+  for (const target of await mountedTargets(dependencies)) {
+    if (!recorded.has(target.path)) counts[await adopt(target, dependencies, log)] += 1
   }
   return counts
 }
@@ -95,9 +94,18 @@ async function volumeHandle(targetPath: string): Promise<string | undefined> {
   }
 }
 
-function targetOf(mountPoint: string, { kubeletDirectory }: PublishSettings): TargetPath | undefined {
+/** The target paths of our mounts, as kubelet writes them: its folder may be a link, which the kernel does not show. */
+async function mountedTargets({ mounter, settings }: RecoveryDependencies): Promise<TargetPath[]> {
+  const { kubeletDirectory } = settings
+  const real = await realpath(kubeletDirectory)
+  const paths = (await mounter.ourMounts()).map(({ mountPoint }) => mountPoint)
+  const inside = paths.filter((path) => path.startsWith(`${real}/`))
+  return inside.flatMap((path) => targetOf(kubeletDirectory + path.slice(real.length), settings) ?? [])
+}
+
+function targetOf(path: string, { kubeletDirectory }: PublishSettings): TargetPath | undefined {
   try {
-    return parseTargetPath(mountPoint, kubeletDirectory)
+    return parseTargetPath(path, kubeletDirectory)
   } catch {
     return undefined
   }

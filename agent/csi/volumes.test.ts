@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -243,6 +243,23 @@ describe('after a restart of the agent', () => {
       await writeFile(data, text)
       await nothingLeft()
     }
+  })
+
+  test("kubelet's folder may be a link of the operator's", async () => {
+    await symlink(root, `${root}-link`)
+    const real = root
+    root = `${real}-link`
+    restart()
+    await publish()
+    await workloads.close()
+    await records.delete(VOLUME_ID)
+    restart()
+    expect(await recover()).toEqual({ recovered: 0, removed: 0, waiting: 1 })
+    await publish()
+    await unpublish()
+    await nothingLeft()
+    await rm(root)
+    root = real
   })
 
   test('after a reboot of the node only records are left, and go', async () => {

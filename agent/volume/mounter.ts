@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Directory } from './directory.ts'
 import { type MountEntry, parseMountInfo } from './mountinfo.ts'
+import { Slots } from './slots.ts'
 import { MOUNT_SOURCE, resizeOptions, tmpfsOptions } from './tmpfs-options.ts'
 
 /** What the kernel does for us. */
@@ -27,6 +28,8 @@ export interface SystemMounterOptions {
 const run = promisify(execFile)
 const DEADLINE_MS = 10_000
 const MAX_OUTPUT_BYTES = 64 * 1024
+/** A node that starts asks for all its pods' volumes at once; how many it has bounds those that wait. */
+const programs = new Slots(4)
 
 /**
  * mount(8) and umount(8) of util-linux: Node.js cannot call mount(2). Each is run inside the folder that it is about and
@@ -72,9 +75,9 @@ export class SystemMounter implements Mounter {
   /** mount(8) drops `context=` without a word where libselinux believes that SELinux is off, as in many containers. */
   async #checkLabel(on: Directory, context: string): Promise<void> {
     const entries = await this.mountsAt(await on.realPath())
-    if (entries.some(({ options }) => options.some((option) => option.replaceAll('"', '') === `context=${context}`))) {
-      return
-    }
+    // A label may hold commas, and is then quoted.
+    const said = entries.map(({ options }) => options.join(',').replaceAll('"', ''))
+    if (said.some((options) => options.includes(`context=${context}`))) return
     throw new IdentityError(
       'mount_failed',
       'the SELinux label of the volume was not applied; no container could read it',
@@ -88,14 +91,16 @@ function mountIn(directory: Directory, args: readonly string[]): Promise<void> {
 
 async function command(file: string, args: readonly string[], cwd: Directory): Promise<void> {
   try {
-    await run(file, [...args], {
-      cwd: cwd.path,
-      timeout: DEADLINE_MS,
-      killSignal: 'SIGKILL',
-      maxBuffer: MAX_OUTPUT_BYTES,
-      // The newer mount calls, which recent versions prefer, do not differ for us; one way is enough to know.
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', LIBMOUNT_FORCE_MOUNT2: 'always' },
-    })
+    await programs.run(() =>
+      run(file, [...args], {
+        cwd: cwd.path,
+        timeout: DEADLINE_MS,
+        killSignal: 'SIGKILL',
+        maxBuffer: MAX_OUTPUT_BYTES,
+        // The newer mount calls, which recent versions prefer, do not differ for us; one way is enough to know.
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', LIBMOUNT_FORCE_MOUNT2: 'always' },
+      }),
+    )
   } catch (cause) {
     throw new IdentityError('mount_failed', `${file} failed`, { cause })
   }

@@ -6,7 +6,7 @@ import { refusal } from '../../test/vectors/refusal.ts'
 import { vector } from '../../test/vectors/vector.ts'
 import { x509SvidTemplate } from '../spiffe/x509-svid.ts'
 import { signCertificate } from './certificate-builder.ts'
-import { parseCertificate } from './certificate.ts'
+import { parseAnchor, parseCertificate } from './certificate.ts'
 import {
   ascii,
   bitString,
@@ -243,4 +243,12 @@ test('tells the critical extensions, and those that are not understood', () => {
 test('a value that is not understood may be anything', () => {
   const list = [sequence(oid('1.2.3.4'), octetString(Buffer.of(1, 2, 3)))]
   expect(parseCertificate(certificate({ extensions: list })).unknownCriticalExtensions).toEqual([])
+})
+
+test('an anchor has a key that can be used', () => {
+  const offCurve = Buffer.concat([svidRequest().spki.subarray(0, -1), Buffer.of(0)])
+  const der = signCertificate({ ...x509SvidTemplate(svidRequest()), spki: offCurve }, issuer)
+  expect(parseCertificate(der).spki).toEqual(offCurve)
+  expect(() => parseAnchor(der)).toThrow(refusal('certificate_invalid', 'no valid key'))
+  expect(parseAnchor(good)).toEqual(parseCertificate(good))
 })

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer'
+import { X509Certificate } from 'node:crypto'
 import { IdentityError } from '../runtime/errors.ts'
 import { readExtensions, type CertificateExtensions } from './certificate-extensions.ts'
 import { DerCursor } from './der-cursor.ts'
@@ -47,6 +48,22 @@ export function parseCertificate(der: Uint8Array): Certificate {
     if (!(error instanceof IdentityError) || error.code !== 'der_invalid') throw error
     throw new IdentityError('certificate_invalid', `the certificate is malformed: ${error.message}`, { cause: error })
   }
+}
+
+/**
+ * As {@link parseCertificate}, for one that is to be an anchor: OpenSSL must be able to read it and its key as well.
+ * Bundles are handed on to TLS stacks, many of which refuse a whole file for one certificate.
+ *
+ * @throws {@link IdentityError} `certificate_invalid`.
+ */
+export function parseAnchor(der: Uint8Array): Certificate {
+  const certificate = parseCertificate(der)
+  try {
+    void new X509Certificate(certificate.der).publicKey
+  } catch (error) {
+    throw new IdentityError('certificate_invalid', 'the certificate holds no valid key', { cause: error })
+  }
+  return certificate
 }
 
 function readCertificate(value: DerValue): Certificate {

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { createPublicKey } from 'node:crypto'
-import { parseCertificate, type Certificate } from '../pki/certificate.ts'
+import { parseAnchor, type Certificate } from '../pki/certificate.ts'
 import { IdentityError } from '../runtime/errors.ts'
 import { x509Bundle, type X509Bundle } from './bundle.ts'
 import { parseExactJson } from './exact-json.ts'
@@ -84,7 +84,7 @@ function x509Authority(key: Record<string, unknown>): Certificate[] {
   const der = Buffer.from(first, 'base64')
   if (der.length === 0 || der.toString('base64') !== first) return refuse('the x5c of a key is not padded base64')
   try {
-    return [parseCertificate(der)]
+    return [parseAnchor(der)]
   } catch (error) {
     throw new IdentityError('bundle_invalid', `${NOT_A_BUNDLE}: the x5c of a key is no certificate`, { cause: error })
   }

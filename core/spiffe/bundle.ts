@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { IdentityError } from '../runtime/errors.ts'
-import { parseCertificate, type Certificate } from '../pki/certificate.ts'
+import { parseAnchor, type Certificate } from '../pki/certificate.ts'
 import { pemDecode, pemEncode } from '../pki/pem.ts'
 import { TAG } from '../pki/der-tags.ts'
 import type { TrustDomain } from './trust-domain.ts'
@@ -41,7 +41,7 @@ export function bundleFromPem(trustDomain: TrustDomain, pem: string): X509Bundle
   if (other) throw new IdentityError('bundle_invalid', `a bundle holds CERTIFICATE blocks only, not ${other.label}`)
   return x509Bundle(
     trustDomain,
-    blocks.map(({ der }) => parseCertificate(der)),
+    blocks.map(({ der }) => parseAnchor(der)),
   )
 }
 
@@ -51,7 +51,7 @@ export function bundleFromPem(trustDomain: TrustDomain, pem: string): X509Bundle
  * @throws {@link IdentityError} `certificate_invalid`.
  */
 export function bundleFromDer(trustDomain: TrustDomain, der: Uint8Array): X509Bundle {
-  return x509Bundle(trustDomain, splitDerCertificates(der).map(parseCertificate))
+  return x509Bundle(trustDomain, splitDerCertificates(der).map(parseAnchor))
 }
 
 /** The authorities as PEM; the empty text for none. */
@@ -76,7 +76,7 @@ export function bundlesTrustTheSame(one: X509Bundle, other: X509Bundle): boolean
 
 /**
  * Splits DER certificates that stand one after the other, as the Workload API carries chains and bundles. Only where
- * one ends is looked at: what it is, is for `parseCertificate` to say.
+ * one ends is looked at: what it is, is for `parseAnchor` to say.
  *
  * @returns views of `der`, at most 1000; none for no bytes.
  * @throws {@link IdentityError} `certificate_invalid`.

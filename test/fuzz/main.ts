@@ -1,0 +1,34 @@
+import { parseArgs } from 'node:util'
+import { loadTargets } from './targets.ts'
+
+/** Fuzzes by hand: `npm run fuzz -- --target csr --cases 1000000 --seed 7`; without a target, all of them. */
+const { values } = parseArgs({
+  options: {
+    target: { type: 'string' },
+    cases: { type: 'string', default: process.env['FUZZ_CASES'] ?? '100000' },
+    seed: { type: 'string', default: process.env['FUZZ_SEED'] ?? '1' },
+    faulty: { type: 'boolean', default: false },
+  },
+})
+
+const targets = await loadTargets()
+const chosen = targets.filter(({ name }) => values.target === undefined || name === values.target)
+if (chosen.length === 0) {
+  console.error(`no target ${values.target}; there are: ${targets.map(({ name }) => name).join(', ')}`)
+  process.exitCode = 2
+}
+
+for (const target of chosen) {
+  const start = performance.now()
+  const options = { cases: Number(values.cases), seed: Number(values.seed), faulty: values.faulty }
+  const { accepted, refused, failure } = await target.fuzz(options)
+  const seconds = ((performance.now() - start) / 1000).toFixed(1)
+  console.log(
+    `${target.name}: ${accepted} accepted, ${refused} refused in ${seconds} s${failure ? ', then FAILED' : ''}`,
+  )
+  if (!failure) continue
+  console.error(`  again: npm run fuzz -- --target ${target.name} --cases 1 --seed ${failure.seed}`)
+  console.error(`  input: ${failure.input}`)
+  console.error(failure.error)
+  process.exitCode = 1
+}

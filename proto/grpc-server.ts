@@ -105,35 +105,41 @@ function streaming(handle: UntypedHandler, method: DescMethod, report: Report) {
   return async (call: StreamCall) => {
     const cancellation = new AbortController()
     const { signal } = cancellation
-    const cancelled = new Promise<undefined>((resolve) => {
-      call.once('cancelled', () => {
-        cancellation.abort(new IdentityError('deadline_exceeded', 'the caller went away'))
-        resolve(undefined)
-      })
-    })
+    call.once('cancelled', () => cancellation.abort(new IdentityError('deadline_exceeded', 'the caller went away')))
     const peer = call.getPeer()
     let responses: AsyncIterator<unknown> | undefined
     try {
       const request = 'request' in call ? wellFormed(call.request) : incoming(call as AsyncIterable<unknown>)
       responses = handle(request, { peer, metadata: call.metadata, signal })[Symbol.asyncIterator]()
       for (;;) {
-        const next = await Promise.race([responses.next(), cancelled])
-        if (next === undefined) throw signal.reason
+        const next = await unlessAborted(signal, responses.next())
         if (next.done) break
-        if (!call.write(next.value)) await Promise.race([drained(call), cancelled])
+        if (!call.write(next.value)) await unlessAborted(signal, drained(call))
       }
       report(peer, 'ok')
       call.end()
     } catch (error) {
       // A generator that waits for its source cannot be awaited here: it ends when it looks at the signal.
       responses?.return?.().catch(() => {})
-      report(peer, signal.aborted ? 'cancelled' : codeOf(error), error)
+      report(peer, call.cancelled ? 'cancelled' : codeOf(error), error)
       cancellation.abort(error)
-      // As grpc-js has it: the event ends the call with that status, after what is still to be written. A destroyed call
-      // would send no status at all, and leave the caller waiting.
+      // Not `destroy`, which would drop the status and leave the caller waiting: grpc-js sends it once it hears of an error.
       if (!call.cancelled) call.emit('error', Object.assign(new Error(method.name), toStatus(error)))
     }
   }
+}
+
+/**
+ * What `promise` becomes, or a rejection with the signal's reason. Not a race with one promise for the whole stream, for
+ * each race would stay in the memory of a stream that stays open for days.
+ */
+function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(signal.reason as Error)
+    if (signal.aborted) giveUp()
+    signal.addEventListener('abort', giveUp, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
+  })
 }
 
 function drained(call: StreamCall): Promise<void> {

@@ -11,6 +11,8 @@ import { storeError } from './store-error.ts'
 
 /** Writes that may wait for the disk; more are refused with `overloaded`. At 400 bytes each this is 8 MiB. */
 const MAX_WAITING = 20_000
+/** How long what nobody waits for may wait for company: a result usually shares the transaction of the next intents. */
+const LINGER_MS = 20
 /** Writes of one transaction: bounds how long the first of them waits for the last. */
 const MAX_BATCH = 2_000
 
@@ -35,6 +37,7 @@ export class SqliteLedger implements Ledger {
   #unawaited = 0
   #isFlushing = false
   #isScheduled = false
+  #isLingering = false
   readonly #replies: ((reply: Reply) => void)[] = []
   #problem: string | undefined
   #broken: Error | undefined
@@ -139,7 +142,15 @@ export class SqliteLedger implements Ledger {
     }
     this.#writes.push(kind, JSON.stringify(record))
     this.#unawaited += 1
-    this.#schedule()
+    void this.#linger()
+  }
+
+  async #linger(): Promise<void> {
+    if (this.#isLingering) return
+    this.#isLingering = true
+    await this.#clock.sleep(LINGER_MS)
+    this.#isLingering = false
+    if (this.#writes.length > 0) this.#schedule()
   }
 
   /** Once per turn of the event loop, so that all that arrives in one turn crosses in one message. */
@@ -155,7 +166,8 @@ export class SqliteLedger implements Ledger {
   async #flush(): Promise<void> {
     if (this.#isFlushing) return
     this.#isFlushing = true
-    while ((this.#writes.length > 0 || this.#committed.length > 0) && !this.#broken) {
+    do {
+      if (this.#broken) break
       const writes = this.#writes
       const committed = this.#committed
       const unawaited = this.#unawaited
@@ -173,7 +185,9 @@ export class SqliteLedger implements Ledger {
         for (const { reject } of committed) reject(error as Error)
         if (unawaited > 0) this.#onLost(error as Error, unawaited)
       }
-    }
+      // What came meanwhile goes next, if anybody waits for it.
+    } while (this.#committed.length > 0 && !this.#broken)
+    if (this.#writes.length > 0) void this.#linger()
     this.#isFlushing = false
   }
 

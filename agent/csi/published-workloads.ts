@@ -2,8 +2,6 @@ import type { WorkloadRequest } from '../workloads/workload.ts'
 
 /** What the CSI driver asks of the node's workloads. The ID of a workload is its volume's. */
 export interface PublishedWorkloads {
-  /** Whether the workload is served, or about to be. */
-  has(id: string): boolean
   /** Resolves once the identity is in the volume and the socket listens; may take 100 s while the broker is away. */
   add(workload: WorkloadRequest): Promise<void>
   /** Serves what the volume holds already; asks for nothing and waits for nobody. */

@@ -14,10 +14,6 @@ export class FakeWorkloads implements PublishedWorkloads {
     this.issue = issue
   }
 
-  has(id: string): boolean {
-    return this.held.has(id)
-  }
-
   async add(workload: WorkloadRequest): Promise<void> {
     this.calls.push('add')
     this.held.set(workload.id, workload)

@@ -1,0 +1,73 @@
+/**
+ * Countersign on the test cluster, for hands:
+ *
+ *     node test/cluster-suites/install.ts [run]    a broker and an agent on each node, until Ctrl-C
+ *     node test/cluster-suites/install.ts up       the same in the background
+ *     node test/cluster-suites/install.ts down
+ *
+ * @module
+ */
+import { readFile } from 'node:fs/promises'
+import { attachCluster } from '../cluster/attach.ts'
+import { logToStderr as log } from '../cluster/base/log.ts'
+import { InVain, waitFor } from '../cluster/base/wait.ts'
+import { interruption } from '../cluster/interruption.ts'
+import { isComponentRunning, logFile, startComponent, stopComponent } from '../cluster/machine/processes.ts'
+import { REPOSITORY } from './broker-process.ts'
+import { installCountersign } from './installation.ts'
+
+const COMPONENT = 'countersign'
+const READY = 'Countersign is installed'
+const STOP_MS = 40_000
+
+const NEXT_STEPS = `${READY}: a broker, and an agent on each node. Next:
+
+  npm run cluster -- kubectl apply -f deploy/examples/pod.yaml
+  npm run cluster -- kubectl -n shop wait --for=condition=Ready pod/checkout
+  npm run cluster -- kubectl -n shop exec checkout -- openssl x509 -in /identity/tls.crt -noout -ext subjectAltName -enddate
+  npm run cluster -- kubectl -n shop exec checkout -- openssl verify -CAfile /identity/ca.crt /identity/tls.crt
+  npm run cluster -- kubectl delete -f deploy/examples/pod.yaml
+  npm run cluster:uninstall`
+
+async function runInForeground(): Promise<void> {
+  const cluster = await attachCluster()
+  const signal = interruption()
+  const installation = await installCountersign(cluster)
+  log(NEXT_STEPS)
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve))
+  await installation.stop()
+}
+
+async function up(): Promise<void> {
+  await attachCluster()
+  if (await isComponentRunning(COMPONENT)) return log(NEXT_STEPS)
+  const before = (await logText()).length
+  await startComponent(COMPONENT, process.execPath, [import.meta.filename, 'run'], { cwd: REPOSITORY })
+  await waitFor('Countersign to be installed', async () => {
+    const said = (await logText()).slice(before)
+    if (said.includes(READY)) return true
+    if (!(await isComponentRunning(COMPONENT))) throw new InVain(`it was not installed: ${said}`)
+    return false
+  })
+  return log(NEXT_STEPS)
+}
+
+async function down(): Promise<void> {
+  await stopComponent(COMPONENT, STOP_MS)
+  log('Countersign is uninstalled')
+}
+
+async function logText(): Promise<string> {
+  return readFile(logFile(COMPONENT), 'utf8').catch(() => '')
+}
+
+const COMMANDS: Readonly<Record<string, () => Promise<void>>> = { run: runInForeground, up, down }
+
+try {
+  const command = COMMANDS[process.argv[2] ?? 'run']
+  if (!command) throw new Error('usage: node test/cluster-suites/install.ts [run|up|down]')
+  await command()
+} catch (error) {
+  log(error instanceof Error ? error.message : String(error))
+  process.exitCode = 1
+}

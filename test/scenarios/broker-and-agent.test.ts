@@ -16,13 +16,19 @@ const BROKERS: { name: string; start: (node: TestNode, ttlMs: number) => Promise
 ]
 const HOUR_MS = 3_600_000
 
-const eventually = <T>(look: () => T | Promise<T>) => vi.waitFor(look, { timeout: 8_000, interval: 20 })
+const eventually = <T>(look: () => T | Promise<T>) => vi.waitFor(look, { timeout: 20_000, interval: 20 })
 
 /** The leaf of a message, after everything about it was checked. */
 function leafOf({ svids: [svid] }: X509SVIDResponse) {
   if (!svid) throw new Error('an empty message')
   const { authorities } = bundleFromDer(TrustDomain.parse(TRUST_DOMAIN), svid.bundle)
   return checkPair(svid.x509SvidKey, splitDerCertificates(svid.x509Svid), authorities)
+}
+
+/** The socket comes last, after the files. */
+async function clientOf(node: TestNode, name: string): Promise<WorkloadClient> {
+  await eventually(() => expect(existsSync(node.socketOf(name))).toBe(true))
+  return new WorkloadClient(node.socketOf(name))
 }
 
 describe.for(BROKERS)('with $name', { concurrent: true }, ({ start }) => {
@@ -35,13 +41,11 @@ describe.for(BROKERS)('with $name', { concurrent: true }, ({ start }) => {
     expect(leaf.uris).toEqual([`spiffe://${TRUST_DOMAIN}/ns/shop/sa/cart`])
     await eventually(() => expect(agent.notReady()).toEqual([]))
 
-    const client = new WorkloadClient(node.socketOf('cart'))
+    const client = await clientOf(node, 'cart')
     expect(leafOf(await client.first()).serialNumber).toBe(leaf.serialNumber)
-    const ended = (async () => {
-      for await (const _ of client.fetch());
-    })()
+    const { ended } = await client.watch()
     await node.undeclare('cart')
-    await expect(ended).rejects.toMatchObject({ code: 'workload_unknown' })
+    expect(await ended).toMatchObject({ code: 'workload_unknown' })
     await eventually(() => expect(existsSync(node.path('output', 'cart'))).toBe(false))
     client.close()
     await broker.stop()
@@ -53,7 +57,7 @@ describe.for(BROKERS)('with $name', { concurrent: true }, ({ start }) => {
     await node.declare('cart')
     await node.startAgent(broker.address, broker.bundleFile)
     await eventually(() => readPair(node.path('output', 'cart')))
-    const client = new WorkloadClient(node.socketOf('cart'))
+    const client = await clientOf(node, 'cart')
     const stop = new AbortController()
     const serials = new Set<string>()
     const reading = (async () => {
@@ -100,18 +104,14 @@ describe.for(BROKERS)('with $name', { concurrent: true }, ({ start }) => {
     await node.declare('cart')
     await node.startAgent(broker.address, broker.bundleFile)
     const before = await eventually(() => readPair(node.path('output', 'cart')))
-    const client = new WorkloadClient(node.socketOf('cart'))
-    await client.first()
-    const watching = (async () => {
-      for await (const _ of client.fetch());
-    })()
+    const client = await clientOf(node, 'cart')
+    const { ended } = await client.watch()
     await broker.stop()
-    const over = expect(watching).rejects.toMatchObject({ code: 'shutting_down' })
     await node.stopAgent()
-    await over
+    expect(await ended, 'invariant 7: a stream that ends because we stop').toMatchObject({ code: 'shutting_down' })
 
     const agent = await node.startAgent(broker.address, broker.bundleFile)
-    const again = new WorkloadClient(node.socketOf('cart'))
+    const again = await clientOf(node, 'cart')
     expect(leafOf(await again.first()).serialNumber).toBe(before.serialNumber)
     expect(agent.notReady().length).toBeGreaterThan(0)
     await broker.restart()
@@ -130,7 +130,7 @@ describe.for(BROKERS)('with $name', { concurrent: true }, ({ start }) => {
     await node.startAgent(broker.address, broker.bundleFile)
     const before = await eventually(() => readPair(node.path('output', 'cart')))
     await eventually(() => readPair(node.path('output', 'payments')))
-    const client = new WorkloadClient(node.socketOf('payments'))
+    const client = await clientOf(node, 'payments')
     const stop = new AbortController()
     const issuers = new Set<string>()
     const streaming = (async () => {

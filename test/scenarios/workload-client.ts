@@ -24,6 +24,20 @@ export class WorkloadClient {
     throw new Error('the stream ended without a message')
   }
 
+  /** Follows the stream to its end; resolves once the first message is there. */
+  async watch(): Promise<{ readonly ended: Promise<unknown> }> {
+    const first = Promise.withResolvers<void>()
+    const read = async () => {
+      for await (const _ of this.fetch()) first.resolve()
+    }
+    const ended = read().then(
+      () => 'ended without an error',
+      (error: unknown) => error,
+    )
+    await Promise.race([first.promise, ended])
+    return { ended }
+  }
+
   close(): void {
     this.#client.close()
   }

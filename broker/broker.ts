@@ -98,7 +98,10 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
   readiness.check(() => authorities.problem(clock.now()))
   readiness.started()
   lifecycle.signal.addEventListener('abort', () => readiness.stopping(), { once: true })
-  log.info({ address: api.address, operationsPort: operations.port, trustDomain: config.trustDomain }, 'ready')
+  log.info(
+    { address: api.address, operationsPort: operations.port, trustDomain: config.trustDomain.toString() },
+    'ready',
+  )
   return {
     address: api.address,
     port: api.port,

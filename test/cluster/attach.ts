@@ -8,8 +8,8 @@ export async function attachCluster(): Promise<Cluster> {
   return cluster
 }
 
-/** Set by a runner for its vitest: use the runner's cluster. */
-export const ATTACH = 'COUNTERSIGN_CLUSTER_ATTACH'
+/** Environment variable that a runner sets for what it starts: its cluster may be used, its turn is theirs. */
+export const ON_TURN = 'COUNTERSIGN_CLUSTER_ON_TURN'
 
 /** As {@link attachCluster}, if there is one; `detached`: only if it was started by hand, and stays until it is told to go. */
 export async function findCluster(kind: 'any' | 'detached' = 'any'): Promise<Cluster | undefined> {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { ON_TURN } from './attach.ts'
 import { logToStderr as log } from './base/log.ts'
 import { run } from './base/run.ts'
 import { InVain, waitFor } from './base/wait.ts'
@@ -45,7 +46,10 @@ export async function checkInterruptions(before: Snapshot, signal: AbortSignal):
 
 /** Starts a cluster and stops that when its containers' runtime runs; returns the exit code. */
 async function interruptStart(signal: NodeJS.Signals): Promise<number | null> {
-  const child = spawn(process.execPath, [MAIN, 'up'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(process.execPath, [MAIN, 'up'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, [ON_TURN]: '1' },
+  })
   let progress = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (progress += text))
   const ended = new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve))

@@ -1,4 +1,4 @@
-import { ATTACH, findCluster } from './attach.ts'
+import { ON_TURN, findCluster } from './attach.ts'
 import { logToStderr as log } from './base/log.ts'
 import { startCluster } from './start.ts'
 
@@ -7,7 +7,7 @@ import { startCluster } from './start.ts'
  * by hand, or by the runner that started vitest, is used and left up; that of anybody else is waited for.
  */
 export async function setup(): Promise<(() => Promise<void>) | undefined> {
-  if (await findCluster(process.env[ATTACH] ? 'any' : 'detached')) return undefined
+  if (await findCluster(process.env[ON_TURN] ? 'any' : 'detached')) return undefined
   const cluster = await startCluster({ log })
   return () => cluster.stop()
 }

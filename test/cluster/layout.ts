@@ -57,12 +57,6 @@ export const NODES: readonly NodeLayout[] = [
   },
 ]
 
-export function nodeLayout(name: NodeName): NodeLayout {
-  const node = NODES.find((node) => node.name === name)
-  if (!node) throw new Error(`there is no node ${name}`)
-  return node
-}
-
 /** kubelet's `--root-dir` unless a suite chooses another. */
 export const DEFAULT_KUBELET_ROOT = '/var/lib/kubelet'
 

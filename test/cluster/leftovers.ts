@@ -76,6 +76,12 @@ async function folders(): Promise<string[]> {
     watched.filter(existsSync).map(async (dir) => (await readdir(dir)).map((name) => `${dir}/${name}`)),
   )
   // Other programs make folders of their own in these places meanwhile.
-  const ours = listed.flat().filter((path) => /kube|container|cni|netns|countersign-cluster|xtables|\/pods$/.test(path))
+  const ours = listed
+    .flat()
+    .filter((path) =>
+      /countersign-cluster|containerd-mount|kubelet|\/(cni|netns|pods|kubernetes|containerd|containers|xtables.*)$/.test(
+        path,
+      ),
+    )
   return [...ours, ...COVERED_DIRS.filter((dir) => existsSync(dir))].map((path) => `file ${path}`)
 }

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process'
-import { attachCluster, findCluster } from './attach.ts'
+import { attachCluster, findCluster, ON_TURN } from './attach.ts'
 import { elapsed, logToStderr as log } from './base/log.ts'
 import { cleanUp } from './clean-up.ts'
 import { interruption } from './interruption.ts'
 import { ADMIN_KUBECONFIG, type NodeName, NODES } from './layout.ts'
 import { whileLocked } from './machine/lock.ts'
+import { isAlive } from './machine/process-table.ts'
+import { readState } from './machine/state.ts'
 import { ensurePackages } from './machine/packages.ts'
 import { startCluster } from './start.ts'
 import { buildTools } from './tools/build.ts'
@@ -13,7 +15,7 @@ const USAGE = `usage: npm run cluster -- <command>
 
   build                     install and build what the cluster needs
   up                        start the cluster; it stays up until \`down\`
-  down                      stop it, and remove whatever is left of it
+  down [--force]            stop it, and remove whatever is left of it; --force: even one that a test run uses
   status                    say whether it is up
   kubectl …                 run kubectl as admin
   shell node-a|node-b [command …]
@@ -28,7 +30,7 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
     case 'up':
       return up()
     case 'down':
-      return down()
+      return down(args)
     case 'status':
       return status()
     case 'kubectl': {
@@ -48,12 +50,17 @@ async function up(): Promise<number> {
     log('a test cluster is up already')
     return 0
   }
-  await startCluster({ log, signal: interruption(), detached: true })
+  await startCluster({ log, signal: interruption(), detached: true, onTurn: Boolean(process.env[ON_TURN]) })
   log(`the cluster is up; for a kubectl of your own: export KUBECONFIG=${ADMIN_KUBECONFIG}`)
   return 0
 }
 
-async function down(): Promise<number> {
+async function down(args: readonly string[]): Promise<number> {
+  const owner = (await readState())?.owner
+  if (owner && (await isAlive(owner)) && !args.includes('--force')) {
+    log(`the cluster belongs to process ${owner.pid}: let that end, or use \`down --force\``)
+    return 1
+  }
   const start = performance.now()
   await whileLocked(log, cleanUp)
   log(`the cluster is down (${elapsed(start)})`)

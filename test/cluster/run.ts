@@ -2,12 +2,13 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ATTACH, findCluster } from './attach.ts'
+import { ON_TURN, findCluster } from './attach.ts'
 import { elapsed, logToStderr as log } from './base/log.ts'
 import { checkInterruptions, checkLeftNothing } from './end-checks.ts'
 import { interruption } from './interruption.ts'
 import { takeSnapshot } from './leftovers.ts'
 import { keepLogs } from './logs.ts'
+import { whileOnTurn } from './machine/lock.ts'
 import { startCluster } from './start.ts'
 
 /*
@@ -22,14 +23,13 @@ interface Counts {
 
 const VITEST = join(import.meta.dirname, '..', '..', 'node_modules', 'vitest', 'vitest.mjs')
 
-async function main(args: readonly string[]): Promise<Counts> {
-  const signal = interruption()
+async function main(args: readonly string[], signal: AbortSignal): Promise<Counts> {
   if (await findCluster('detached')) {
     log('a test cluster is up: using it, and leaving it up; what a stopped cluster leaves behind is not looked at')
     return runVitest(args, signal)
   }
   const before = await takeSnapshot()
-  const cluster = await startCluster({ log, signal })
+  const cluster = await startCluster({ log, signal, onTurn: true })
   let counts: Counts = { passed: 0, failed: 1 }
   try {
     counts = await runVitest(args, signal)
@@ -69,7 +69,7 @@ async function readReport(path: string): Promise<{ numPassedTests: number; numFa
 
 function exitCode(command: string, args: readonly string[], signal: AbortSignal): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, [ATTACH]: '1' } })
+    const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, [ON_TURN]: '1' } })
     const stop = (): boolean => child.kill('SIGTERM')
     signal.addEventListener('abort', stop)
     child.on('error', reject)
@@ -82,7 +82,8 @@ function exitCode(command: string, args: readonly string[], signal: AbortSignal)
 
 let counts: Counts = { passed: 0, failed: 1 }
 try {
-  counts = await main(process.argv.slice(2))
+  const signal = interruption()
+  counts = await whileOnTurn(log, signal, () => main(process.argv.slice(2), signal))
 } catch (error) {
   log(error instanceof Error ? error.message : String(error))
 }

@@ -18,7 +18,7 @@ export async function startControlPlane(
 ): Promise<void> {
   const placement = { networkOf: holder.pid }
   await startComponent('etcd', binaries('etcd'), etcdArgs(), placement)
-  // An API server that finds no etcd at first may take half a minute to look again.
+  // Started before etcd answered, an API server was once seen to need half a minute more.
   const health = ['wget', '-q', '-O-', `${ETCD_URL}/health`]
   await waitFor('etcd', () => runIn(placement, '/bin/busybox', health), { timeout: 30_000, interval: 50 })
   await startApiServer(binaries, holder, apiServerArgs)

@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import { createPublicKey, generateKeyPair as generate, hash, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { IdentityError } from '../runtime/errors.ts'

@@ -36,9 +36,9 @@ export const target = defineTarget<Uint8Array>({
 function check(der: Uint8Array, key: ProvenKey): void {
   property(Object.keys(key).sort().join() === 'keyType,spki', 'something besides the key left the request')
   const [request] = readTree(der) ?? []
-  property(request?.body instanceof Array, 'what is no SEQUENCE was accepted')
+  property(Array.isArray(request?.body), 'what is no SEQUENCE was accepted')
   const [info, algorithm, signature] = request.body
-  property(info?.body instanceof Array && algorithm?.body instanceof Array, 'a request without members was accepted')
+  property(Array.isArray(info?.body) && Array.isArray(algorithm?.body), 'a request without members was accepted')
   property(signature?.body instanceof Uint8Array, 'a request without a signature was accepted')
   // The digest by the last octet of ecdsa-with-SHA2, and SHA-256 of what else is in the corpus.
   const name = algorithm.body[0]?.body
@@ -51,8 +51,8 @@ function check(der: Uint8Array, key: ProvenKey): void {
 /** Takes a request apart without looking at its signature. */
 function parseUnproven(der: Uint8Array): ProvenKey {
   const [request] = readTree(der) ?? []
-  const [info] = request?.body instanceof Array ? request.body : []
-  const [, , spki] = info?.body instanceof Array ? info.body : []
+  const [info] = Array.isArray(request?.body) ? request.body : []
+  const [, , spki] = Array.isArray(info?.body) ? info.body : []
   try {
     const key = { spki: writeTree(spki ? [spki] : []), keyType: 'ec-p256' } as const
     verify('sha256', der, { key: key.spki, format: 'der', type: 'spki' }, Buffer.alloc(70))

@@ -15,12 +15,14 @@ export interface Target<Input> {
    *
    * @throws {@link IdentityError} to refuse the input.
    */
-  readonly run: (input: Input) => void | Promise<void>
+  readonly run: Run<Input>
   /** A bug as somebody might write it, put in the place of what is tested: proof that the fuzzer would find it. */
-  readonly plantedFault: { readonly description: string; readonly run: (input: Input) => void | Promise<void> }
+  readonly plantedFault: { readonly description: string; readonly run: Run<Input> }
   /** What one input may take, in milliseconds. Default 500. */
   readonly maxMs?: number
 }
+
+type Run<Input> = (input: Input) => void | Promise<void>
 
 /** A target whose kind of input no longer matters. */
 export interface DefinedTarget {
@@ -28,6 +30,8 @@ export interface DefinedTarget {
   readonly fault: string
   /** Runs `cases` cases, and stops at the first failure. */
   readonly fuzz: (options: FuzzOptions) => Promise<FuzzResult>
+  /** Runs one input, as a {@link FuzzFailure} prints it. Keys are new in each process, so that a seed alone may not do. */
+  readonly replay: (input: string) => Promise<Outcome>
 }
 
 export interface FuzzOptions {
@@ -45,9 +49,9 @@ export interface FuzzResult {
 }
 
 export interface FuzzFailure {
-  /** With `cases: 1` it fails at once. */
+  /** With `cases: 1` it comes up at once. */
   readonly seed: number
-  /** The input: hex for bytes, JSON for all else. */
+  /** The input: bytes as hex, all else as JSON. */
   readonly input: string
   readonly error: unknown
 }
@@ -69,41 +73,57 @@ export function defineTarget<Input>(target: Target<Input>): DefinedTarget {
     name,
     fault: plantedFault.description,
     fuzz: ({ faulty = false, ...options }) => fuzz(target, faulty ? plantedFault.run : target.run, options),
+    replay: async (input) => tryOne(target, target.run, unshow(input) as Input),
   }
 }
 
-async function fuzz<Input>(
-  { generate, maxMs = 500 }: Target<Input>,
-  run: (input: Input) => void | Promise<void>,
-  { cases, seed }: FuzzOptions,
-): Promise<FuzzResult> {
+async function fuzz<Input>(target: Target<Input>, run: Run<Input>, { cases, seed }: FuzzOptions): Promise<FuzzResult> {
   const counts = { accepted: 0, refused: 0 }
   for (let index = 0; index < cases; index += 1) {
-    const input = generate(new Rng(seed + index))
-    const start = performance.now()
-    try {
-      // Most targets are synchronous, and a turn of the event loop for each case would cost more than they do.
-      const running = run(input)
-      if (running) await running
-      counts.accepted += 1
-    } catch (error) {
-      if (!(error instanceof IdentityError) || error.code === 'internal') {
-        return { ...counts, failure: { seed: seed + index, input: show(input), error } }
-      }
-      counts.refused += 1
-    }
-    const took = performance.now() - start
-    if (took > maxMs) {
-      const error = new PropertyError(`took ${Math.round(took)} ms`)
-      return { ...counts, failure: { seed: seed + index, input: show(input), error } }
-    }
+    const input = target.generate(new Rng(seed + index))
+    // Most targets are synchronous, and a turn of the event loop for each case would cost more than they do.
+    const outcome = tryOne(target, run, input)
+    const { verdict, error } = outcome instanceof Promise ? await outcome : outcome
+    if (verdict === 'failed') return { ...counts, failure: { seed: seed + index, input: show(input), error } }
+    counts[verdict] += 1
   }
   return { ...counts, failure: undefined }
 }
 
+interface Outcome {
+  readonly verdict: 'accepted' | 'refused' | 'failed'
+  readonly error?: unknown
+}
+
+function tryOne<Input>({ maxMs = 500 }: Target<Input>, run: Run<Input>, input: Input): Outcome | Promise<Outcome> {
+  const start = performance.now()
+  const inTime = (outcome: Outcome): Outcome => {
+    const took = performance.now() - start
+    return took > maxMs ? { verdict: 'failed', error: new PropertyError(`took ${Math.round(took)} ms`) } : outcome
+  }
+  try {
+    const running = run(input)
+    if (!running) return inTime({ verdict: 'accepted' })
+    return running.then(
+      () => inTime({ verdict: 'accepted' }),
+      (error: unknown) => inTime(judge(error)),
+    )
+  } catch (error) {
+    return inTime(judge(error))
+  }
+}
+
+/** An `IdentityError` is a refusal; `internal` would be the name of a bug. */
+function judge(error: unknown): Outcome {
+  const isRefusal = error instanceof IdentityError && error.code !== 'internal'
+  return { verdict: isRefusal ? 'refused' : 'failed', error }
+}
+
+/** Bytes as hex, all else as JSON, which never looks like hex but for numbers: no target takes those. */
 function show(input: unknown): string {
-  if (input instanceof Uint8Array) return Buffer.from(input).toString('hex')
-  return (
-    JSON.stringify(input, (_name, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)) ?? String(input)
-  )
+  return input instanceof Uint8Array ? Buffer.from(input).toString('hex') : JSON.stringify(input)
+}
+
+function unshow(text: string): unknown {
+  return /^[0-9a-f]*$/.test(text) ? Buffer.from(text, 'hex') : JSON.parse(text)
 }

@@ -1,13 +1,17 @@
 import { parseArgs } from 'node:util'
 import { loadTargets } from './targets.ts'
 
-/** Fuzzes by hand: `npm run fuzz -- --target csr --cases 1000000 --seed 7`; without a target, all of them. */
+/**
+ * Fuzzes by hand: `npm run fuzz -- --target csr --cases 1000000 --seed 7`; without a target, all of them.
+ * `--input` runs one input again, as a failure printed it.
+ */
 const { values } = parseArgs({
   options: {
     target: { type: 'string' },
     cases: { type: 'string', default: process.env['FUZZ_CASES'] ?? '100000' },
     seed: { type: 'string', default: process.env['FUZZ_SEED'] ?? '1' },
     faulty: { type: 'boolean', default: false },
+    input: { type: 'string' },
   },
 })
 
@@ -19,6 +23,10 @@ if (chosen.length === 0) {
 }
 
 for (const target of chosen) {
+  if (values.input !== undefined) {
+    console.log(target.name, await target.replay(values.input))
+    continue
+  }
   const start = performance.now()
   const options = { cases: Number(values.cases), seed: Number(values.seed), faulty: values.faulty }
   const { accepted, refused, failure } = await target.fuzz(options)
@@ -28,7 +36,7 @@ for (const target of chosen) {
   )
   if (!failure) continue
   console.error(`  again: npm run fuzz -- --target ${target.name} --cases 1 --seed ${failure.seed}`)
-  console.error(`  input: ${failure.input}`)
+  console.error(`  or:    npm run fuzz -- --target ${target.name} --input '${failure.input}'`)
   console.error(failure.error)
   process.exitCode = 1
 }

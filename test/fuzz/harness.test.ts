@@ -13,7 +13,7 @@ const reportBug = (): never => {
   throw new IdentityError('internal', 'a bug')
 }
 
-test.for([
+test.for<{ name: string; run: () => void | Promise<void>; counts: object }>([
   { name: 'returns', run: () => undefined, counts: { accepted: 5, refused: 0 } },
   { name: 'refuses', run: refuse, counts: { accepted: 0, refused: 5 } },
   { name: 'refuses later', run: () => Promise.resolve().then(refuse), counts: { accepted: 0, refused: 5 } },
@@ -22,7 +22,7 @@ test.for([
   expect(await target.fuzz({ cases: 5, seed: 1 })).toEqual({ ...counts, failure: undefined })
 })
 
-test.for([
+test.for<{ name: string; run: () => void | Promise<void> }>([
   { name: 'throws anything else', run: bug },
   { name: 'throws anything else later', run: () => Promise.resolve().then(bug) },
   { name: 'refuses as internal', run: reportBug },

@@ -2,7 +2,8 @@ import { hash } from 'node:crypto'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { TokenFacts } from './attested.ts'
-import { orAborted, withDeadline } from './deadline.ts'
+import { orAborted } from './deadline.ts'
+import { Deadlines } from './deadlines.ts'
 import { ExpiringCache } from './expiring-cache.ts'
 import { WorkQueue } from './work-queue.ts'
 
@@ -46,7 +47,7 @@ interface Flight {
 export class TokenReviewer {
   readonly #review: ReviewToken
   readonly #clock: Clock
-  readonly #limits: ReviewLimits
+  readonly #deadlines: Deadlines
   readonly #queue: WorkQueue
   readonly #accepted: ExpiringCache<ReviewedToken>
   readonly #refused: ExpiringCache<IdentityError>
@@ -58,7 +59,7 @@ export class TokenReviewer {
   ) {
     this.#review = review
     this.#clock = clock
-    this.#limits = limits
+    this.#deadlines = new Deadlines(clock, limits.timeoutMs)
     this.#queue = new WorkQueue(limits)
     this.#accepted = new ExpiringCache(clock, { ttlMs: ACCEPTED_TTL_MS, maxEntries: limits.maxCached })
     this.#refused = new ExpiringCache(clock, { ttlMs: REFUSED_TTL_MS, maxEntries: limits.maxCached })
@@ -81,42 +82,44 @@ export class TokenReviewer {
       return await orAborted(flight.answer, signal)
     } finally {
       flight.waiters -= 1
-      // Nobody waits any more: whoever comes now starts anew.
-      if (flight.waiters === 0) this.#land(key, flight)
+      if (flight.waiters === 0 && this.#flights.get(key) === flight) {
+        // Nobody waits any more for what is still in the air: whoever comes now starts anew.
+        this.#flights.delete(key)
+        flight.stop.abort()
+      }
     }
   }
 
   #takeOff(key: string, token: string): Flight {
     const stop = new AbortController()
-    const flight: Flight = { answer: this.#ask(key, token, stop.signal), stop, waiters: 0 }
+    const flight: Flight = { answer: this.#ask(key, token, stop), stop, waiters: 0 }
     this.#flights.set(key, flight)
     return flight
   }
 
-  #land(key: string, flight: Flight): void {
-    if (this.#flights.get(key) === flight) this.#flights.delete(key)
-    flight.stop.abort()
-  }
-
-  async #ask(key: string, token: string, signal: AbortSignal): Promise<ReviewedToken> {
+  async #ask(key: string, token: string, stop: AbortController): Promise<ReviewedToken> {
     const clock = this.#clock
     let askedAtMs = clock.monotonicMs()
-    const ask = (inTime: AbortSignal) => {
+    const ask = () => {
       askedAtMs = clock.monotonicMs()
-      return this.#review(token, inTime)
+      return orAborted(this.#review(token, stop.signal), stop.signal)
     }
+    const callOff = this.#deadlines.start(() => stop.abort(late()))
     try {
-      const reviewed = await withDeadline(
-        { clock, timeoutMs: this.#limits.timeoutMs, signal },
-        (inTime) => this.#queue.run(() => ask(inTime), inTime),
-        () => new IdentityError('kubernetes_unavailable', 'the review did not come in time', { retryAfterMs: 1000 }),
-      )
+      const reviewed = await this.#queue.run(ask, stop.signal)
       if (!reviewed) throw new IdentityError('token_rejected', 'the API server does not accept the token')
       this.#accepted.set(key, reviewed, askedAtMs)
       return reviewed
     } catch (error) {
       if (error instanceof IdentityError && error.code === 'token_rejected') this.#refused.set(key, error, askedAtMs)
       throw error
+    } finally {
+      callOff()
+      if (this.#flights.get(key)?.stop === stop) this.#flights.delete(key)
     }
   }
+}
+
+function late(): IdentityError {
+  return new IdentityError('kubernetes_unavailable', 'the review did not come in time', { retryAfterMs: 1000 })
 }

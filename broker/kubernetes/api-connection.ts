@@ -3,6 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { orAborted } from '../attestation/deadline.ts'
+import { Deadlines } from '../attestation/deadlines.ts'
 import type { ApiServer, Credentials } from './credentials.ts'
 import { retryAfterMs } from './retry-after.ts'
 
@@ -27,6 +29,8 @@ const CREDENTIALS_TTL_MS = 60_000
 /** No server may keep us away for longer, whatever it answers. */
 const MAX_PAUSE_MS = 60_000
 const DEFAULT_RETRY_MS = 1_000
+/** The longest that one request may take. */
+const REQUEST_TIMEOUT_MS = 5_000
 
 /**
  * HTTPS to the API server over one pool of kept connections. A handshake for each review would cost more than all else
@@ -36,6 +40,7 @@ export class ApiConnection {
   readonly #server: ApiServer
   readonly #clock: Clock
   readonly #maxConnections: number
+  readonly #deadlines: Deadlines
   #held: { readonly credentials: Credentials; readonly readAtMs: number } | undefined
   #reading: Promise<Credentials> | undefined
   #pool: { readonly agent: Agent; readonly key: string; readonly credentials: Credentials } | undefined
@@ -48,6 +53,7 @@ export class ApiConnection {
     this.#server = server
     this.#clock = clock
     this.#maxConnections = maxConnections
+    this.#deadlines = new Deadlines(clock, REQUEST_TIMEOUT_MS)
   }
 
   /**
@@ -76,8 +82,13 @@ export class ApiConnection {
 
   /** A kept connection may have been closed just as it was used; then, and only then, once more. */
   async #attempt(asked: ApiRequest, signal: AbortSignal, again: 'retry' | 'last'): Promise<Exchanged> {
-    const credentials = await this.#credentials()
-    const attempt = { reused: false }
+    const credentials = await orAborted(this.#credentials(), signal)
+    const attempt: Attempt = { reused: false, giveUp: () => {} }
+    let late = false
+    const callOff = this.#deadlines.start(() => {
+      late = true
+      attempt.giveUp()
+    })
     try {
       return await exchange(
         { asked, credentials, url: this.#server.url, agent: this.#agent(credentials) },
@@ -86,8 +97,10 @@ export class ApiConnection {
       )
     } catch (error) {
       signal.throwIfAborted()
-      if (again === 'retry' && attempt.reused && isReset(error)) return this.#attempt(asked, signal, 'last')
-      throw unavailable('is not reached', { cause: error })
+      if (again === 'retry' && !late && attempt.reused && isReset(error)) return this.#attempt(asked, signal, 'last')
+      throw unavailable(late ? 'does not answer in time' : 'is not reached', { cause: error })
+    } finally {
+      callOff()
     }
   }
 
@@ -131,6 +144,12 @@ export class ApiConnection {
   }
 }
 
+/** What is known of a request while it runs. */
+interface Attempt {
+  reused: boolean
+  giveUp: () => void
+}
+
 interface Exchanged {
   readonly message: { readonly status: number; readonly retryAfter: string | undefined }
   readonly body: string
@@ -139,7 +158,7 @@ interface Exchanged {
 function exchange(
   to: { readonly asked: ApiRequest; readonly credentials: Credentials; readonly url: URL; readonly agent: Agent },
   signal: AbortSignal,
-  attempt: { reused: boolean },
+  attempt: Attempt,
 ): Promise<Exchanged> {
   const { asked, credentials, url, agent } = to
   const { body, accept = 'application/json' } = asked
@@ -159,6 +178,7 @@ function exchange(
         resolve({ message: { status: response.statusCode ?? 0, retryAfter }, body: text })
       }, reject)
     })
+    attempt.giveUp = () => void sent.destroy(new Error('no answer in time'))
     sent.on('error', (error) => {
       attempt.reused = sent.reusedSocket
       reject(error)

@@ -11,14 +11,18 @@ import { TemplateDirectory } from './template-directory.ts'
 const yaml = (name: string, ttl = '30m') =>
   `apiVersion: countersign.dev/v1alpha1\nkind: IdentityTemplate\nmetadata: { name: ${name} }\nspec: { ttl: ${ttl} }\n`
 
+let root: string
 let opened: TemplateDirectory | undefined
 afterEach(async () => {
   await opened?.close()
   opened = undefined
+  rmSync(root, { recursive: true })
 })
 
 function newDirectory(files: Readonly<Record<string, string | undefined>>) {
-  const directory = mkdtempSync(join(tmpdir(), 'templates-'))
+  root = mkdtempSync(join(tmpdir(), 'templates-'))
+  const directory = join(root, 'templates')
+  mkdirSync(directory)
   const write = (name: string, text: string) => writeFileSync(join(directory, name), text)
   for (const [name, text] of Object.entries(files)) write(name, text ?? '')
   return { directory, write }
@@ -116,5 +120,6 @@ test.for([
 })
 
 test('does not start without its directory: no templates would mean the built-in one for everybody', async () => {
-  await expect(open('/nonexistent')).rejects.toMatchObject({ code: 'object_invalid' })
+  const { directory } = newDirectory({})
+  await expect(open(join(directory, 'nonexistent'))).rejects.toMatchObject({ code: 'object_invalid' })
 })

@@ -48,6 +48,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
+  for (const identity of identities.values()) identity.stop(new IdentityError('shutting_down', 'the test is over'))
   for (const client of clients) client.close()
   await endpoint.stop()
   for (const server of servers) server.close()

@@ -15,6 +15,8 @@ const KEEPALIVE_TIMEOUT_MS = 20_000
 export class GrpcEndpoint {
   readonly #server: Server
   readonly #injector: ReturnType<Server['createConnectionInjector']>
+  #open = 0
+  #onIdle: () => void = () => {}
 
   constructor(handlers: Handlers<typeof NodeService>, ended: (call: EndedCall) => void) {
     this.#server = new Server({
@@ -23,6 +25,7 @@ export class GrpcEndpoint {
       // Finds agents that are gone without a word, so that they do not count as connected.
       'grpc.keepalive_time_ms': KEEPALIVE_MS,
       'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+      'grpc.enable_channelz': 0,
     })
     addService(this.#server, NodeService, handlers, ended)
     // TLS is behind us by then: the socket is handed over as it stands.
@@ -30,14 +33,21 @@ export class GrpcEndpoint {
   }
 
   inject(socket: TLSSocket): void {
+    this.#open += 1
+    socket.once('close', () => {
+      this.#open -= 1
+      if (this.#open === 0) this.#onIdle()
+    })
     this.#injector.injectConnection(socket)
   }
 
   /** Takes no new calls, lets those that are running end for `graceMs`, and then ends what is left. */
   async shutdown(graceMs: number, clock: Clock): Promise<void> {
+    const idle = new Promise<void>((resolve) => (this.#onIdle = resolve))
+    // Its own callback comes at once, whatever is still running: connections close when their last call has ended.
+    this.#server.tryShutdown(() => {})
     const done = new AbortController()
-    const ended = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()))
-    await Promise.race([ended, clock.sleep(graceMs, done.signal).catch(() => {})])
+    if (this.#open > 0) await Promise.race([idle, clock.sleep(graceMs, done.signal).catch(() => {})])
     done.abort()
     this.#injector.destroy()
     this.#server.forceShutdown()

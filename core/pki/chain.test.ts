@@ -69,6 +69,27 @@ describe('path length', () => {
     expect(() => verifyChain(chain, [root.certificate], AT)).toThrow(refusal('chain_untrusted', 'no path so long'))
   })
 
+  // RFC 5280 §4.2.1.9: what an authority issues to itself, to change its key, does not count.
+  test('does not count what is self-issued', async () => {
+    const { privateKey, publicKey } = await generateKeyPair('ec-p256')
+    const certificate = createIntermediateCertificate({
+      ...svidRequest(),
+      trustDomain: A_EXAMPLE,
+      // The name of an authority holds its serial number, and so this is the root's name.
+      serialNumber: Buffer.from(root.certificate.serialNumber, 'hex'),
+      spki: spkiOf(publicKey),
+      issuer: root.issuer,
+    })
+    const renewed = parseCertificate(certificate)
+    expect(renewed.subject).toEqual(renewed.issuer)
+    const end = signCertificate(x509SvidTemplate(svidRequest()), issuerOf(renewed, privateKey))
+    const anchor: Certificate = { ...root.certificate, basicConstraints: { isCa: true, pathLength: 0 } }
+    expect(verifyChain([parseCertificate(end), renewed], [anchor], AT)).toHaveLength(3)
+    const [other, intermediate] = await chainOf(1, 0)
+    if (!other || !intermediate) throw new TypeError('no chain')
+    expect(() => verifyChain([other, intermediate], [anchor], AT)).toThrow(refusal('chain_untrusted', 'so long'))
+  })
+
   test('at most 8 certificates', async () => {
     const chain = await chainOf(8, 9)
     expect(() => verifyChain(chain, [root.certificate], AT)).toThrow(refusal('chain_untrusted', 'more than 8'))
@@ -93,6 +114,11 @@ describe('anchors', () => {
     }
     expect(() => verifyChain([leaf], [namesake], AT)).toThrow(refusal('chain_untrusted', 'does not lead'))
     expect(verifyChain([leaf], [namesake, root.certificate], AT)).toHaveLength(2)
+  })
+
+  test('are not matched by key alone', () => {
+    const renamed: Certificate = { ...root.certificate, subject: other.certificate.subject }
+    expect(() => verifyChain([leaf], [renamed], AT)).toThrow(refusal('chain_untrusted', 'does not lead'))
   })
 
   test('are not tried where a key identifier says otherwise', () => {

@@ -1,0 +1,147 @@
+import { fromBinary } from '@bufbuild/protobuf'
+import { timestampDate } from '@bufbuild/protobuf/wkt'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { RevisionKind, SyncResponseSchema } from '../../proto/gen/countersign/node/v1/node_pb.ts'
+import { FakeClock } from '../../test/fakes/fake-clock.ts'
+import { SyncHub } from './sync-hub.ts'
+
+const { BUNDLES, PEERS } = RevisionKind
+const HOUR = 3_600_000
+let clock: FakeClock
+let hub: SyncHub
+
+beforeEach(() => {
+  clock = new FakeClock('2026-01-01T00:00:00Z')
+  hub = new SyncHub(clock)
+})
+
+const publish = (revision: bigint, kind: RevisionKind = BUNDLES) =>
+  hub.publish({ kind, revision, state: { case: 'bundles', value: { own: { trustDomain: 'prod.example' } } } })
+
+function open(nodeName = 'node-a', signal = new AbortController().signal) {
+  return hub.open({ nodeName, notAfter: new Date(clock.now().getTime() + HOUR) }, signal)
+}
+
+const decoded = (result: IteratorResult<{ bytes: Buffer }>) =>
+  fromBinary(SyncResponseSchema, result.value.bytes as Buffer)
+
+test('a stream begins with the state as it is, and hears of each change', async () => {
+  publish(1n)
+  const stream = open()
+  expect(decoded(await stream.next())).toMatchObject({ kind: BUNDLES, revision: 1n })
+  const next = stream.next()
+  publish(2n)
+  expect(decoded(await next)).toMatchObject({ revision: 2n })
+  await stream.return(undefined)
+  expect(hub.streams).toBe(0)
+})
+
+test('who is slow gets the latest state of each kind, and nothing piles up', async () => {
+  const stream = open()
+  const first = stream.next()
+  publish(1n)
+  await first
+  for (let revision = 2n; revision <= 1000n; revision += 1n) publish(revision)
+  publish(7n, PEERS)
+  expect(decoded(await stream.next())).toMatchObject({ kind: BUNDLES, revision: 1000n })
+  expect(decoded(await stream.next())).toMatchObject({ kind: PEERS, revision: 7n })
+})
+
+test('one message is encoded once for all streams', async () => {
+  const streams = [open('node-a'), open('node-b')]
+  const results = Promise.all(streams.map((stream) => stream.next()))
+  publish(1n)
+  const [one, other] = await results
+  expect(one?.value).toBe(other?.value)
+})
+
+test('a stream that begins later has a fresh server time, to measure skew by', async () => {
+  publish(1n)
+  await clock.advance(HOUR)
+  const { serverTime } = decoded(await open().next())
+  expect(serverTime && timestampDate(serverTime)).toEqual(clock.now())
+})
+
+describe('a stream ends', () => {
+  test("at the agent's notAfter", async () => {
+    publish(1n)
+    const stream = open()
+    await stream.next()
+    const end = stream.next().catch((error: { code: string }) => error.code)
+    await clock.advance(HOUR - 1)
+    expect(hub.streams).toBe(1)
+    await clock.advance(1)
+    expect(await end).toBe('agent_certificate_expired')
+    expect(hub.streams).toBe(0)
+  })
+
+  test('soon after the wall clock has jumped past it', async () => {
+    publish(1n)
+    const stream = open()
+    await stream.next()
+    const end = stream.next().catch((error: { code: string }) => error.code)
+    clock.jump(2 * HOUR)
+    await clock.advance(60_000)
+    expect(await end).toBe('agent_certificate_expired')
+  })
+
+  test('invariant 7: with Unavailable as the broker stops, and none begins after', async () => {
+    publish(1n)
+    const stream = open()
+    await stream.next()
+    const end = stream.next().catch((error: { code: string }) => error.code)
+    hub.stop()
+    expect(await end).toBe('shutting_down')
+    await expect(open().next()).rejects.toMatchObject({ code: 'shutting_down' })
+  })
+
+  test('when its caller goes', async () => {
+    publish(1n)
+    const gone = new AbortController()
+    const stream = open('node-a', gone.signal)
+    await stream.next()
+    const end = stream.next().catch((error: Error) => error.message)
+    gone.abort(new Error('gone'))
+    expect(await end).toBe('gone')
+    expect(hub.connectedNodes).toBe(0)
+  })
+})
+
+describe('acknowledgements', () => {
+  const missing = (revision: bigint, ...others: string[]) => hub.unacknowledged(BUNDLES, revision, others).toSorted()
+
+  test('are asked of who is connected and of who holds something, each once', async () => {
+    publish(5n)
+    const stream = open('node-a')
+    await stream.next()
+    expect(missing(5n, 'node-a', 'node-b')).toEqual(['node-a', 'node-b'])
+    hub.acknowledge('node-a', BUNDLES, 5n)
+    expect(missing(5n, 'node-b')).toEqual(['node-b'])
+    hub.acknowledge('node-b', BUNDLES, 4n)
+    expect(missing(5n, 'node-b')).toEqual(['node-b'])
+    // A dead agent drops out by itself once nothing of its node is valid any more.
+    expect(missing(5n)).toEqual([])
+    await stream.return(undefined)
+  })
+
+  test('stay when the stream ends, and never go back', () => {
+    publish(5n)
+    hub.acknowledge('node-a', BUNDLES, 5n)
+    hub.acknowledge('node-a', BUNDLES, 3n)
+    expect(missing(5n, 'node-a')).toEqual([])
+  })
+
+  test('of what was never sent are not believed', () => {
+    publish(5n)
+    hub.acknowledge('node-a', BUNDLES, 1000n)
+    publish(6n)
+    expect(missing(6n, 'node-a')).toEqual(['node-a'])
+  })
+
+  test('of one kind say nothing about another', () => {
+    publish(5n)
+    publish(5n, PEERS)
+    hub.acknowledge('node-a', PEERS, 5n)
+    expect(missing(5n, 'node-a')).toEqual(['node-a'])
+  })
+})

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { AttestedPod } from '../broker/attestation/attested.ts'
+import { discoveredIssuer } from '../broker/attestation/discovered-issuer.ts'
 import { NodeAttestor } from '../broker/attestation/node-attestor.ts'
 import { PodAttestor } from '../broker/attestation/pod-attestor.ts'
 import { SigningKeys } from '../broker/attestation/signing-keys.ts'
@@ -18,7 +19,7 @@ export interface ClusterUnderTest {
   pass(milliseconds: number): Promise<void>
 }
 
-const AUDIENCE = 'countersign.dev/attestation.test'
+export const AUDIENCE = 'countersign.dev/attestation.test'
 const NAMESPACE = 'attestation-test'
 const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`
 const ACCOUNTS = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts`
@@ -27,6 +28,16 @@ const signal = new AbortController().signal
 interface Metadata {
   readonly name: string
   readonly uid: string
+}
+
+/** Attestors as a broker has them. */
+export function attestorsOf(kubernetes: Kubernetes, clock: Clock, mode?: 'jwksOnly') {
+  const keys = new SigningKeys({ fetchJwks: kubernetes.fetchJwks, clock })
+  const issuer = discoveredIssuer(kubernetes.discoverIssuer, clock)
+  const precheck = new TokenPrecheck({ keys, clock }, { issuer, audience: AUDIENCE, maxLifetimeMs: 3_600_000 })
+  const reviewer = mode === 'jwksOnly' ? undefined : new TokenReviewer({ review: kubernetes.reviewToken, clock })
+  const authorities = { precheck, reviewer }
+  return { pods: new PodAttestor(authorities), nodes: new NodeAttestor(authorities, [`${NAMESPACE}/cart`]) }
 }
 
 /**
@@ -53,15 +64,7 @@ export function describeAttestation(open: () => Promise<ClusterUnderTest>): void
   })
 
   /** Attestors as a broker has them that has just been started. */
-  function attestors(mode: 'tokenReview' | 'jwksOnly' = 'tokenReview') {
-    const { clock } = cluster
-    const keys = new SigningKeys({ fetchJwks: kubernetes.fetchJwks, clock })
-    const rules = { issuer: kubernetes.discoverIssuer, audience: AUDIENCE, maxLifetimeMs: 3_600_000 }
-    const precheck = new TokenPrecheck({ keys, clock }, rules)
-    const reviewer = mode === 'jwksOnly' ? undefined : new TokenReviewer({ review: kubernetes.reviewToken, clock })
-    const authorities = { precheck, reviewer }
-    return { pods: new PodAttestor(authorities), nodes: new NodeAttestor(authorities, [`${NAMESPACE}/cart`]) }
-  }
+  const attestors = (mode?: 'jwksOnly') => attestorsOf(kubernetes, cluster.clock, mode)
 
   async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
     const response = await cluster.request(method, path, body)

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
@@ -65,6 +65,7 @@ test.for([
   { name: '429 without', fault: { status: 429 }, retryAfterMs: 1000 },
   { name: 'an hour of Retry-After', fault: { status: 503, headers: { 'retry-after': '3600' } }, retryAfterMs: 60_000 },
   { name: '500', fault: { status: 500 }, retryAfterMs: 1000 },
+  { name: '401: credentials that have expired', fault: { status: 401 }, retryAfterMs: 1000 },
   { name: '403: no RBAC', fault: { status: 403 }, retryAfterMs: 1000 },
   { name: '404: no such API', fault: { status: 404 }, retryAfterMs: 1000 },
   { name: 'something that is not JSON', fault: { status: 201, body: '<html>' }, retryAfterMs: 1000 },
@@ -155,6 +156,16 @@ test.for([
   })
 })
 
+test('outside a cluster there must be a kubeconfig', async () => {
+  vi.stubEnv('KUBERNETES_SERVICE_HOST', undefined)
+  vi.stubEnv('KUBERNETES_SERVICE_PORT', undefined)
+  await expect(connectKubernetes({ audience: AUDIENCE, clock: systemClock })).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: expect.stringContaining('in-cluster configuration'),
+  })
+  vi.unstubAllEnvs()
+})
+
 test('refuses a kubeconfig that is not there', async () => {
   await expect(connect(systemClock, '/nonexistent')).rejects.toMatchObject({ code: 'config_invalid' })
 })
@@ -166,9 +177,9 @@ test('labels are looked up once for a while, by UID', async () => {
   const pod = { namespace: 'shop', podName: 'cart-0', podUid: uid }
   const path = '/api/v1/namespaces/shop/pods/cart-0'
   const before = fake.asked.get(path) ?? 0
-  for (let round = 0; round < 3; round += 1) {
-    expect((await podFacts.podLabels(pod, signal)).get('app')).toBe('cart')
-  }
+  const all = await Promise.all(Array.from({ length: 20 }, () => podFacts.podLabels(pod, signal)))
+  expect(all.map((labels) => labels.get('app'))).toEqual(Array(20).fill('cart'))
+  await podFacts.podLabels(pod, signal)
   expect(fake.asked.get(path)).toBe(before + 1)
   await clock.advance(10_000)
   await podFacts.podLabels(pod, signal)

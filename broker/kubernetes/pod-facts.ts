@@ -1,8 +1,9 @@
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { orAborted } from '../attestation/deadline.ts'
 import { ExpiringCache } from '../attestation/expiring-cache.ts'
 import type { Labels, PodFacts, PodName } from '../registration/pod-facts.ts'
-import type { ApiConnection } from './api-connection.ts'
+import type { ApiConnection, ApiResponse } from './api-connection.ts'
 import { parseJson } from './json.ts'
 
 /** Labels change what a pod gets at its next renewal; so old may they be. */
@@ -20,6 +21,7 @@ export class ApiServerPodFacts implements PodFacts {
   readonly #api: ApiConnection
   readonly #clock: Clock
   readonly #cache: ExpiringCache<Metadata>
+  readonly #asking = new Map<string, Promise<Metadata>>()
 
   constructor(api: ApiConnection, clock: Clock) {
     this.#api = api
@@ -40,22 +42,41 @@ export class ApiServerPodFacts implements PodFacts {
     return (await this.#metadata(path, path, signal)).labels
   }
 
+  /** Asked once for all who ask at the same time: a node that starts has many pods of few namespaces. */
   async #metadata(path: string, key: string, signal: AbortSignal): Promise<Metadata> {
     const known = this.#cache.get(key)
     if (known) return known
-    const askedAtMs = this.#clock.monotonicMs()
-    const { status, body } = await this.#api.send({ method: 'GET', path, accept: METADATA_ONLY }, signal)
-    if (status === 404) throw gone('it is not found')
-    if (status !== 200) {
-      throw new IdentityError('kubernetes_unavailable', `the API server answers ${status} to a look-up`, {
-        retryAfterMs: 1000,
-      })
-    }
-    const { metadata } = parseJson(body) as { metadata?: { uid?: string; labels?: Record<string, string> } }
-    const found = { uid: metadata?.uid ?? '', labels: new Map(Object.entries(metadata?.labels ?? {})) }
-    this.#cache.set(key, found, askedAtMs)
-    return found
+    const asking = this.#asking.get(key) ?? this.#ask(path, key)
+    this.#asking.set(key, asking)
+    return orAborted(asking, signal)
   }
+
+  async #ask(path: string, key: string): Promise<Metadata> {
+    const askedAtMs = this.#clock.monotonicMs()
+    try {
+      // Whoever asked first may go; the connection has a deadline of its own.
+      const response = await this.#api.send(
+        { method: 'GET', path, accept: METADATA_ONLY },
+        new AbortController().signal,
+      )
+      const found = readMetadata(response)
+      this.#cache.set(key, found, askedAtMs)
+      return found
+    } finally {
+      this.#asking.delete(key)
+    }
+  }
+}
+
+function readMetadata({ status, body }: ApiResponse): Metadata {
+  if (status === 404) throw gone('it is not found')
+  if (status !== 200) {
+    throw new IdentityError('kubernetes_unavailable', `the API server answers ${status} to a look-up`, {
+      retryAfterMs: 1000,
+    })
+  }
+  const { metadata } = parseJson(body) as { metadata?: { uid?: string; labels?: Record<string, string> } }
+  return { uid: metadata?.uid ?? '', labels: new Map(Object.entries(metadata?.labels ?? {})) }
 }
 
 function gone(why: string): IdentityError {

@@ -114,7 +114,7 @@ test('a write for which there is no room leaves the files before in force', asyn
   await delivery.write(await someDelivered())
   const before = await readFile(join(target(), 'tls.crt'))
   await writeFile(join(target(), 'ballast'), Buffer.alloc(2 * 1024 * 1024)).catch(() => {})
-  const full = { code: 'mount_failed', message: 'the volume is full' }
+  const full = { code: 'volume_full', message: 'the volume is full' }
   await expect(delivery.write(await someDelivered())).rejects.toMatchObject(full)
   expect(await readFile(join(target(), 'tls.crt'))).toEqual(before)
   await unlink(join(target(), 'ballast'))

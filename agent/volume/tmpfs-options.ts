@@ -42,13 +42,13 @@ export function resizeOptions(sizeBytes: number): string {
 /**
  * How large the tmpfs must be for generations of these files: two that stay and one that is being written.
  *
- * @throws {@link IdentityError} `mount_failed` beyond 32 MiB: the pages count against the agent's own memory.
+ * @throws {@link IdentityError} `volume_full` beyond 32 MiB: the pages count against the agent's own memory.
  */
 export function tmpfsSize(fileBytes: readonly number[]): number {
   const pages = fileBytes.reduce((sum, bytes) => sum + Math.ceil(bytes / PAGE_BYTES) + 1, 0)
   let size = LEAST_BYTES
   while (size < pages * PAGE_BYTES * 3) size *= 2
-  if (size > MOST_BYTES) throw new IdentityError('mount_failed', `the files need more than ${MOST_BYTES} bytes`)
+  if (size > MOST_BYTES) throw new IdentityError('volume_full', `the files need more than ${MOST_BYTES} bytes`)
   return size
 }
 

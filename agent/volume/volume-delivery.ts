@@ -57,7 +57,7 @@ export class VolumeDelivery implements Delivery {
       await this.#options.place.reserve(volume, sizes)
       await writeGeneration(volume, files, this.#options.gid).catch((error: unknown) => {
         if (errnoOf(error) !== 'ENOSPC') throw error
-        throw new IdentityError('mount_failed', 'the volume is full', { cause: error })
+        throw new IdentityError('volume_full', 'the volume is full', { cause: error })
       })
     })
   }

@@ -259,6 +259,11 @@ export const ERROR_CODES = {
     'Something in the volume is not what the agent put there.',
     'Delete the pod; look for who could write on the node.',
   ),
+  volume_full: row(
+    'INTERNAL',
+    'The identity does not fit into the volume.',
+    'See the log; an unusual number of authorities or a full node is the usual reason.',
+  ),
   mount_failed: row(
     'INTERNAL',
     'The tmpfs of a volume could not be mounted or unmounted.',

@@ -25,7 +25,11 @@ function failedTests(copy: string, file: string): Promise<readonly string[] | un
       try {
         const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as { testResults: SuiteReport[] }
         const tests = testResults.flatMap(({ assertionResults }) => assertionResults)
-        resolve(tests.length === 0 ? undefined : tests.filter(({ status }) => status === 'failed').map((test) => test.fullName))
+        resolve(
+          tests.length === 0
+            ? undefined
+            : tests.filter(({ status }) => status === 'failed').map((test) => test.fullName),
+        )
       } catch {
         resolve(undefined)
       }
@@ -43,7 +47,10 @@ async function judge(copy: string, guard: Guard): Promise<string | undefined> {
   const source = readFileSync(file, 'utf8')
   if (source.split(guard.find).length !== 2) return `the guarding text does not stand exactly once in ${guard.file}`
   if (!(await isGreen(guard.test))) return `${guard.test} is not green to begin with`
-  writeFileSync(file, source.replace(guard.find, () => guard.replace))
+  writeFileSync(
+    file,
+    source.replace(guard.find, () => guard.replace),
+  )
   const after = await failedTests(copy, guard.test)
   writeFileSync(file, source)
   if (after === undefined) return `${guard.test} could not run without the guard: that proves nothing`
@@ -74,7 +81,9 @@ const guards = GUARDS.filter((guard) => guard.invariant.includes(wanted))
 for (const guard of guards) {
   const problem = await judge(copy, guard)
   if (problem !== undefined) failed += 1
-  process.stdout.write(`${problem === undefined ? 'ok  ' : 'FAIL'} ${guard.invariant} (${guard.file})${problem === undefined ? '' : `: ${problem}`}\n`)
+  process.stdout.write(
+    `${problem === undefined ? 'ok  ' : 'FAIL'} ${guard.invariant} (${guard.file})${problem === undefined ? '' : `: ${problem}`}\n`,
+  )
 }
 process.stdout.write(`\n${guards.length - failed} passed, ${failed} failed\n`)
 process.exitCode = failed > 0 || guards.length === 0 ? 1 : 0

@@ -181,7 +181,7 @@ describe('an item is refused, and the others of its batch are served', () => {
     const { privateKey } = await generateKeyPair('ec-p256')
     const requests = await Promise.all(['a', 'b'].map((requestId) => anItem({ requestId, csr: createCsr(privateKey) })))
     const { results } = await node.service.issueX509Svids({ requests }, OPTIONS)
-    expect(results.map(({ outcome }) => outcome.case).toSorted()).toEqual(['refusal', 'svid'])
+    expect(new Set(results.map(({ outcome }) => outcome.case))).toEqual(new Set(['refusal', 'svid']))
   })
 })
 

@@ -1,6 +1,6 @@
 import type { AuditEvent } from '../../broker/ledger/audit-record.ts'
 import type { IssuanceConclusion, IssuanceIntent, IssuanceRow, Ledger } from '../../broker/ledger/ledger.ts'
-import { IdentityError } from '../../core/runtime/errors.ts'
+import type { IdentityError } from '../../core/runtime/errors.ts'
 
 /** A ledger without a disk, held to the same contract as the real one. A test may read it, and may break it. */
 export class MemoryLedger implements Ledger {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { AttestedPod } from '../broker/attestation/attested.ts'
 import { discoveredIssuer } from '../broker/attestation/discovered-issuer.ts'
@@ -20,7 +21,8 @@ export interface ClusterUnderTest {
 }
 
 export const AUDIENCE = 'countersign.dev/attestation.test'
-const NAMESPACE = 'attestation-test'
+/** A new one each time: the last one may still be going. */
+const NAMESPACE = `attestation-${randomBytes(4).toString('hex')}`
 const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`
 const ACCOUNTS = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts`
 const signal = new AbortController().signal

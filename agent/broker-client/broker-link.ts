@@ -5,7 +5,7 @@ import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { Random } from '../../core/runtime/random.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
-import { RevisionKind, type SyncResponse } from '../../proto/gen/countersign/node/v1/node_pb.ts'
+import type { SyncResponse } from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import { renewalTimeMs } from '../rotation/renewal-time.ts'
 import type { BrokerPort } from '../workloads/ports.ts'
 import type { Bundles } from '../workloads/workload.ts'
@@ -87,10 +87,9 @@ export class BrokerLink implements BrokerPort {
     this.#issuer = new SvidIssuer({ channel: () => this.#channel(), clock, measured: (skew) => this.#measured(skew) })
     this.#enforcement = new Enforcement({
       enforce: (bundles, signal) => target.enforce(bundles, signal),
-      enforced: ({ bundles, revision }) => {
-        this.#enforcedSequence = bundles.own.sequence
-        observer.enforced(bundles.own.sequence)
-        this.#session?.acknowledge(RevisionKind.BUNDLES, revision)
+      enforced: ({ own }) => {
+        this.#enforcedSequence = own.sequence
+        observer.enforced(own.sequence)
       },
       failed: (error) => observer.failed(error, this.isConnected),
       signal: this.#stopping.signal,
@@ -190,7 +189,7 @@ export class BrokerLink implements BrokerPort {
     const channel = openBrokerChannel({ address, bundle: () => this.#trust.own, clock, svid })
     const hello = { agentVersion, bundleSequence: this.#enforcedSequence, heldSerialNumbers: target.serialNumbers() }
     try {
-      return await SyncSession.open({ channel, hello, received: (response) => this.#received(response), clock })
+      return await SyncSession.open({ channel, hello, received: (...revision) => this.#received(...revision), clock })
     } catch (error) {
       throw withCause(error, channel.failure())
     }
@@ -230,22 +229,22 @@ export class BrokerLink implements BrokerPort {
     return renewalTimeMs(identity, 0.5)
   }
 
-  #received({ kind, revision, state }: SyncResponse): void {
+  #received({ state }: SyncResponse, acknowledge: () => void): void {
     if (state.case === 'bundles') {
       const bundles = bundlesOf(state.value, this.#config.trustDomain)
       // A replica that is behind does not take back what is known already.
       if (bundles.own.sequence < this.#trust.own.sequence) return
       this.#trust = bundles
-      this.#enforcement.put({ bundles, revision })
+      this.#enforcement.put({ bundles, acknowledge })
     }
-    if (state.case === 'renewal') void this.#renewSignedBy(new Set(state.value.authorityKeyIds), kind, revision)
+    if (state.case === 'renewal') void this.#renewSignedBy(new Set(state.value.authorityKeyIds), acknowledge)
   }
 
-  async #renewSignedBy(authorityKeyIds: ReadonlySet<string>, kind: RevisionKind, revision: bigint): Promise<void> {
+  async #renewSignedBy(authorityKeyIds: ReadonlySet<string>, acknowledge: () => void): Promise<void> {
     if (this.#identity && authorityKeyIds.has(this.#identity.authorityKeyId)) this.#hurry.abort()
     try {
       await this.#dependencies.target.renewSignedBy(authorityKeyIds, this.#stopping.signal)
-      this.#session?.acknowledge(kind, revision)
+      acknowledge()
     } catch (error) {
       if (!this.#stopping.signal.aborted) this.#dependencies.observer.failed(error, this.isConnected)
     }

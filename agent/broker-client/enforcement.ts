@@ -3,13 +3,13 @@ import type { Bundles } from '../workloads/workload.ts'
 /** A state of the trust domain as it came on Sync. */
 export interface BundleRevision {
   readonly bundles: Bundles
-  readonly revision: bigint
+  readonly acknowledge: () => void
 }
 
 interface Options {
   /** Resolves once the whole node carries the bundles. */
   readonly enforce: (bundles: Bundles, signal: AbortSignal) => Promise<void>
-  readonly enforced: (revision: BundleRevision) => void
+  readonly enforced: (bundles: Bundles) => void
   readonly failed: (error: unknown) => void
   readonly signal: AbortSignal
 }
@@ -38,7 +38,8 @@ export class Enforcement {
     try {
       for (let revision = this.#take(); revision && !signal.aborted; revision = this.#take()) {
         await enforce(revision.bundles, signal)
-        enforced(revision)
+        enforced(revision.bundles)
+        revision.acknowledge()
       }
     } catch (error) {
       if (!signal.aborted) failed(error)

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
-import { RevisionKind, type SyncRequestSchema, type SyncResponse } from '../../proto/gen/countersign/node/v1/node_pb.ts'
+import type { SyncRequestSchema, SyncResponse } from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import type { BrokerChannel } from './broker-channel.ts'
 
 /** What the agent says first on a stream. */
@@ -15,8 +15,11 @@ export interface Hello {
 interface Options {
   readonly channel: BrokerChannel
   readonly hello: Hello
-  /** Called with each revision, in order; the first is the bundles. */
-  readonly received: (response: SyncResponse) => void
+  /**
+   * Called with each revision, in order; the first is the bundles. `acknowledge` tells the broker, on the stream that it
+   * came on, that the revision is enforced.
+   */
+  readonly received: (response: SyncResponse, acknowledge: () => void) => void
   readonly clock: Clock
 }
 
@@ -61,12 +64,16 @@ export class SyncSession {
     })
     const read = async (): Promise<never> => {
       for await (const response of stream.responses) {
-        received(response)
+        const { kind, revision } = response
+        received(response, () => {
+          if (!isOver) stream.send({ message: { case: 'acknowledgement', value: { kind, revision } } })
+        })
         first.resolve()
       }
       throw new IdentityError('broker_unavailable', 'the broker ended the stream')
     }
-    const ended = read()
+    let isOver = false
+    const ended = read().finally(() => (isOver = true))
     const timer = new AbortController()
     const late = clock.sleep(FIRST_MESSAGE_MS, timer.signal).then(
       () => Promise.reject(new IdentityError('broker_unavailable', 'the broker did not answer in time')),
@@ -84,10 +91,6 @@ export class SyncSession {
       late.catch(() => {})
     }
     return new SyncSession(channel, stop, (message) => void stream.send(message), ended)
-  }
-
-  acknowledge(kind: RevisionKind, revision: bigint): void {
-    this.#send({ message: { case: 'acknowledgement', value: { kind, revision } } })
   }
 
   tellEnded(serialNumbers: readonly string[]): void {

@@ -67,6 +67,8 @@ export class FakeBroker {
   readonly ended: string[] = []
   readonly hellos: { bundleSequence: bigint; heldSerialNumbers: readonly string[] }[] = []
   attestations = 0
+  /** TLS sessions that a client has resumed; there should be none (invariant 8). */
+  resumed = 0
 
   private constructor(options: FakeBrokerOptions) {
     this.#options = options
@@ -137,6 +139,7 @@ export class FakeBroker {
       },
       (socket) => {
         const name = `connection ${(count += 1)}`
+        if (socket.isSessionReused()) this.resumed += 1
         this.#sockets.add(socket)
         this.#callers.set(name, socket)
         socket.once('close', () => {

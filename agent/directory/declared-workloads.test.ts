@@ -1,0 +1,167 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { createLog } from '../../core/runtime/log.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import { FakeClock } from '../../test/fakes/fake-clock.ts'
+import { FakeDelivery } from '../../test/fakes/fake-delivery.ts'
+import type { WorkloadRequest } from '../workloads/workload.ts'
+import { DeclaredWorkloads } from './declared-workloads.ts'
+
+const REREAD = 1_000
+
+class Target {
+  readonly calls: string[] = []
+  readonly held = new Map<string, WorkloadRequest>()
+  refuse: IdentityError | undefined
+
+  has(id: string): boolean {
+    return this.held.has(id)
+  }
+  async add(request: WorkloadRequest): Promise<void> {
+    this.calls.push(`add ${request.id}`)
+    if (this.refuse) throw this.refuse
+    this.held.set(request.id, request)
+  }
+  async recover(request: WorkloadRequest): Promise<void> {
+    this.calls.push(`recover ${request.id} ${request.token === undefined ? 'without' : 'with'} token`)
+    this.held.set(request.id, request)
+  }
+  refreshToken(id: string, token: string): void {
+    this.calls.push(`token ${id} ${token.split('.')[2]}`)
+  }
+  async remove(id: string): Promise<void> {
+    this.calls.push(`remove ${id}`)
+    this.held.delete(id)
+  }
+}
+
+let directory: string
+let clock: FakeClock
+let target: Target
+let declared: DeclaredWorkloads
+let existing: Set<string>
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'declared-'))
+  clock = new FakeClock()
+  target = new Target()
+  existing = new Set()
+  declared = new DeclaredWorkloads(
+    { directory, rereadMs: REREAD },
+    {
+      target,
+      deliverTo: ({ name }) => Object.assign(new FakeDelivery(), { exists: async () => existing.has(name) }),
+      clock,
+      log: createLog('test', 'silent'),
+    },
+  )
+})
+
+afterEach(async () => {
+  await declared.stop()
+  await rm(directory, { recursive: true, force: true })
+})
+
+async function declare(name: string, signature = 'first', podUid = `uid-of-${name}`): Promise<void> {
+  const claims = { namespace: 'shop', pod: { name, uid: podUid }, serviceaccount: { name } }
+  const payload = Buffer.from(JSON.stringify({ 'kubernetes.io': claims })).toString('base64url')
+  await writeFile(join(directory, `${name}.token`), `e30.${payload}.${signature}\n`)
+  await writeFile(join(directory, `${name}.yaml`), `name: ${name}\ntokenFile: ${name}.token\n`)
+}
+
+/** Lets the folder be read again, and waits until `look` holds. */
+async function reread(look: () => void): Promise<void> {
+  await vi.waitFor(async () => {
+    await clock.advance(REREAD)
+    look()
+  })
+}
+
+test('who is declared is added with its pod and token; who no longer is, removed', async () => {
+  await declare('cart')
+  declared.start()
+  await reread(() => expect(target.calls).toEqual(['add cart']))
+  expect(target.held.get('cart')).toMatchObject({
+    pod: { podUid: 'uid-of-cart', podName: 'cart', namespace: 'shop', serviceAccount: 'cart' },
+  })
+  await declare('payments')
+  await reread(() => expect(target.calls).toEqual(['add cart', 'add payments']))
+  await rm(join(directory, 'cart.yaml'))
+  await reread(() => expect(target.calls.at(-1)).toBe('remove cart'))
+})
+
+test('a token is handed on when it changes, and only then', async () => {
+  await declare('cart')
+  declared.start()
+  await reread(() => expect(target.held.has('cart')).toBe(true))
+  await clock.advance(5 * REREAD)
+  await declare('cart', 'second')
+  await reread(() => expect(target.calls).toEqual(['add cart', 'token cart second']))
+})
+
+test('what a former run delivered is taken up without a token, then gets it', async () => {
+  await declare('cart')
+  await declare('payments')
+  existing.add('cart')
+  await declared.recover()
+  expect(target.calls).toEqual(['recover cart without token'])
+  declared.start()
+  await reread(() =>
+    expect(target.calls.toSorted()).toEqual(['add payments', 'recover cart without token', 'token cart first']),
+  )
+})
+
+test('another pod under the old name is another workload', async () => {
+  await declare('cart')
+  declared.start()
+  await reread(() => expect(target.held.has('cart')).toBe(true))
+  await declare('cart', 'first', 'another-uid')
+  await reread(() => expect(target.calls).toEqual(['add cart', 'remove cart', 'add cart']))
+})
+
+test('who is refused is tried again with the next reading', async () => {
+  target.refuse = new IdentityError('template_not_matched', 'no')
+  await declare('cart')
+  declared.start()
+  await reread(() => expect(target.calls.length).toBeGreaterThan(1))
+  target.refuse = undefined
+  await reread(() => expect(target.held.has('cart')).toBe(true))
+})
+
+describe('what cannot be read', () => {
+  test.for([
+    { name: 'a file that is no YAML', file: 'x.yaml', text: '{', problem: 'x.yaml' },
+    { name: 'a name that is none', file: 'x.yaml', text: 'name: ../x\ntokenFile: t', problem: 'name: is not' },
+    { name: 'a key that nobody knows', file: 'x.yaml', text: 'name: x\ntokenFile: t\nmore: 1', problem: 'more' },
+    {
+      name: 'a name that is taken',
+      file: 'x.yaml',
+      text: 'name: cart\ntokenFile: cart.token',
+      problem: 'declares cart already',
+    },
+  ])('is told and removes nobody: $name', async ({ file, text, problem }) => {
+    await declare('cart')
+    declared.start()
+    await reread(() => expect(target.held.has('cart')).toBe(true))
+    await writeFile(join(directory, file), text)
+    if (!text.includes('name: cart')) await rm(join(directory, 'cart.yaml'))
+    await reread(() => expect(declared.problems.join()).toContain(problem))
+    expect(target.calls).toEqual(['add cart'])
+  })
+
+  test.for([
+    { name: 'no token', token: undefined, code: 'token_malformed' },
+    { name: 'no JWT', token: 'rubbish', code: 'token_malformed' },
+    { name: 'no pod in it', token: 'e30.e30.sig', code: 'token_unbound' },
+    { name: 'too large', token: 'x'.repeat(20_000), code: 'token_too_large' },
+  ])('is told by its code, and the token stays unsaid: $name', async ({ token, code }) => {
+    await declare('cart')
+    await rm(join(directory, 'cart.token'))
+    if (token !== undefined) await writeFile(join(directory, 'cart.token'), token)
+    declared.start()
+    await reread(() => expect(declared.problems).toEqual([`cart: ${code}`]))
+    expect(target.calls).toEqual([])
+  })
+})

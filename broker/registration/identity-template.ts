@@ -47,27 +47,36 @@ export const identityTemplateSchema = z
       annotations: z.record(z.string(), z.string()).optional(),
     }),
     spec: z.strictObject({
-      podSelector: labelSelector.optional(),
-      namespaceSelector: labelSelector.optional(),
+      podSelector: labelSelector.optional().describe('Selects pods by labels. Whoever may write labels decides.'),
+      namespaceSelector: labelSelector.optional().describe('Selects namespaces by labels.'),
       serviceAccounts: z
         .array(z.string().regex(SERVICE_ACCOUNT, 'must be name or namespace/name'))
         .min(1)
         .max(10_000)
-        .optional(),
-      spiffeId: spiffeIdText.prefault(DEFAULT_SPIFFE_ID),
-      dnsNames: z.array(templateText).max(32).default([]),
-      ttl: duration.optional(),
-      keyType: z.enum(KEY_TYPES).default('ec-p256'),
-      subject: z.strictObject({ commonName: templateText }).optional(),
+        .optional()
+        .describe('Selects ServiceAccounts: namespace/name, or name in whatever namespace. Selectors must all hold.'),
+      spiffeId: spiffeIdText
+        .prefault(DEFAULT_SPIFFE_ID)
+        .describe('The ID, filled from facts of the API server. A value that is no legal path segment refuses.'),
+      dnsNames: z.array(templateText).max(32).default([]).describe('DNS names of the certificate, filled alike.'),
+      ttl: duration.optional().describe("From issuance; within the broker's bounds. Default: issuance.defaultTtl."),
+      keyType: z.enum(KEY_TYPES).default('ec-p256').describe('The key that the agent makes.'),
+      subject: z
+        .strictObject({ commonName: templateText.describe('For servers that map nothing else.') })
+        .optional()
+        .describe('The subject of the certificate, empty by default.'),
       // Byte for byte what travels in every answer (proto X509Svid.hint).
       hint: z
         .string()
         .refine((hint) => Buffer.byteLength(hint) <= 1024, 'is longer than 1024 bytes')
-        .default(''),
+        .default('')
+        .describe('What the identity is for, told to the workload; at most 1024 bytes.'),
+      // Taken and ignored, it would let somebody believe that a partner is trusted.
       federatesWith: z
         .array(z.string().transform(parsed(TrustDomain.parse)))
-        .max(100)
-        .default([]),
+        .max(0, 'federation is not served yet')
+        .default([])
+        .describe('Foreign trust domains. Not served yet: must be empty.'),
     }),
   })
   .transform(({ metadata, spec }): IdentityTemplate => {

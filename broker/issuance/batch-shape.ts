@@ -26,14 +26,13 @@ export function checkBatch(items: readonly X509SvidItem[], maxItems: number): vo
   if (items.length > maxItems) {
     throw new IdentityError('batch_too_large', `a batch holds at most ${maxItems} requests, not ${items.length}`)
   }
-  const requestIds = new Set<string>()
-  const requests = new Set<string>()
-  for (const { requestId, csr, podUid } of items) {
+  for (const { requestId, podUid } of items) {
     checkText('request_id', requestId, MAX_REQUEST_ID_BYTES)
     checkText('pod_uid', podUid, MAX_POD_UID_BYTES)
-    requestIds.add(requestId)
-    requests.add(Buffer.from(csr.buffer, csr.byteOffset, csr.byteLength).toString('latin1'))
   }
+  if (items.length === 1) return
+  const requestIds = new Set(items.map(({ requestId }) => requestId))
+  const requests = new Set(items.map(({ csr }) => Buffer.from(csr).toString('latin1')))
   if (requestIds.size < items.length) {
     throw new IdentityError('batch_duplicate', 'two requests have the same request_id')
   }

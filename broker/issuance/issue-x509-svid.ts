@@ -1,5 +1,4 @@
 import { parseCsr, type ProvenKey } from '../../core/pki/csr.ts'
-import { publicKeySha256 } from '../../core/pki/key.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { AttestedPod } from '../attestation/attested.ts'
 import type { WorkloadIdentity } from '../registration/registrations.ts'
@@ -129,8 +128,7 @@ function checkKey(key: ProvenKey, identity: WorkloadIdentity, provenKeys: Set<st
       facts: { keyType: identity.keyType },
     })
   }
-  const fingerprint = publicKeySha256(key.spki)
-  if (provenKeys.has(fingerprint))
-    throw new IdentityError('batch_duplicate', 'two requests of the batch have the same key')
-  provenKeys.add(fingerprint)
+  const proven = key.spki.toString('latin1')
+  if (provenKeys.has(proven)) throw new IdentityError('batch_duplicate', 'two requests of the batch have the same key')
+  provenKeys.add(proven)
 }

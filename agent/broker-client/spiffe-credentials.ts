@@ -85,7 +85,7 @@ export class SpiffeCredentials extends ChannelCredentials {
           resolve(secured)
         } catch (error) {
           secured.destroy()
-          reject(error as Error)
+          reject(error)
         }
       })
     })

@@ -83,7 +83,8 @@ export class FakeBroker {
   }
 
   get port(): number {
-    return (this.#tls?.address() as AddressInfo).port
+    const address = this.#tls?.address() as AddressInfo | undefined
+    return address?.port ?? 0
   }
 
   get address(): string {

@@ -53,8 +53,13 @@ export class PodVolume {
     )
   }
 
-  /** The serial number of what the Workload API on the pod's socket says, on a new connection. */
-  async fetchSerialNumber(): Promise<string> {
+  /** The key identifiers of the authorities in `ca.crt`. */
+  async authorities(): Promise<string[]> {
+    return pemDecode(await readFile(join(this.path, 'ca.crt'), 'utf8')).map(({ der }) => keyIdOf(der))
+  }
+
+  /** What the Workload API on the pod's socket says first, on a new connection. */
+  async fetch(): Promise<{ readonly leaf: Certificate; readonly authorities: readonly string[] }> {
     const client = new Client(`unix:${join(this.shortPath, 'socket')}`, credentials.createInsecure(), {
       'grpc.use_local_subchannel_pool': 1,
     })
@@ -63,14 +68,25 @@ export class PodVolume {
     try {
       const stream = api.fetchX509SVID({}, { metadata: { 'workload.spiffe.io': 'true' }, signal })
       for await (const { svids } of stream) {
-        const [leaf] = splitDerCertificates(svids[0]?.x509Svid ?? new Uint8Array())
-        return parseCertificate(leaf ?? new Uint8Array()).serialNumber
+        const [svid] = svids
+        if (!svid) throw new Error('the Workload API sent no SVID')
+        const [leaf] = splitDerCertificates(svid.x509Svid)
+        const authorities = splitDerCertificates(svid.bundle).map(keyIdOf)
+        return { leaf: parseCertificate(leaf ?? new Uint8Array()), authorities }
       }
       throw new Error('the Workload API said nothing')
     } finally {
       client.close()
     }
   }
+
+  async fetchSerialNumber(): Promise<string> {
+    return (await this.fetch()).leaf.serialNumber
+  }
+}
+
+function keyIdOf(der: Uint8Array): string {
+  return parseCertificate(der).subjectKeyIdentifier?.toString('hex') ?? ''
 }
 
 /** The volumes of a pod that runs. */

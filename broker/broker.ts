@@ -27,6 +27,8 @@ export interface BrokerEnvironment {
   readonly failPoint?: FailPoint | undefined
   /** Told once probes are answered, which is long before the broker is ready if its ledger is not to be had. */
   readonly onOperations?: (port: number) => void
+  /** Told of what cannot be mended from within: the process should end, and be started again. */
+  readonly onFatal?: (error: unknown) => void
 }
 
 /** A broker that serves. */
@@ -78,8 +80,13 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
 
   const attestation = await startAttestation(config, { clock, log, lifecycle })
   const registrations = await startRegistrations(config, attestation.podFacts, { clock, log, lifecycle, metrics })
-  const ledger = await openLedger(config, { clock, random, log, readiness, lifecycle }, (count) =>
-    metrics.countersign_broker_ledger_lost_total.inc(count),
+  const ledger = await openLedger(
+    config,
+    { clock, random, log, readiness, lifecycle },
+    {
+      onLost: (count) => metrics.countersign_broker_ledger_lost_total.inc(count),
+      onStopped: environment.onFatal ?? (() => {}),
+    },
   )
   ledger.record({ event: 'broker_started', host: hostname() })
 

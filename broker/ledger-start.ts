@@ -20,7 +20,7 @@ interface Parts {
 export async function openLedger(
   { ledger: { file } }: BrokerConfig,
   { lifecycle, ...parts }: Parts,
-  onLost: (count: number) => void,
+  { onLost, onStopped }: { readonly onLost: (count: number) => void; readonly onStopped: (error: unknown) => void },
 ): Promise<Ledger> {
   const { clock, log } = parts
   const open = () =>
@@ -31,6 +31,7 @@ export async function openLedger(
         log.error({ err: error, count }, 'the ledger could not take records')
         onLost(count)
       },
+      onStopped,
     })
   const ledger = await withPatience('the ledger', open, { ...parts, signal: lifecycle.signal })
   lifecycle.add('ledger', () => ledger.close())

@@ -29,7 +29,8 @@ async function main(command: Command): Promise<void> {
   process.on('uncaughtException', (error) => fail(log, error))
   process.on('unhandledRejection', (error) => fail(log, error))
   try {
-    const broker = await startBroker(config, { clock: systemClock, random: systemRandom, log }, stopping.signal)
+    const environment = { clock: systemClock, random: systemRandom, log, onFatal: (error: unknown) => fail(log, error) }
+    const broker = await startBroker(config, environment, stopping.signal)
     await stopped
     const failed = await broker.stop()
     if (failed.length > 0) log.warn({ failed }, 'parts did not stop in time')

@@ -2,7 +2,7 @@ import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
-import type { NodeService, SyncRequest } from '../../proto/gen/countersign/node/v1/node_pb.ts'
+import { type NodeService, RevisionKind, type SyncRequest } from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import type { Call, Handlers } from '../../proto/grpc-server.ts'
 import type { NodeAttestation } from '../issuance/attest-node.ts'
 import type { X509SvidIssuance } from '../issuance/issue-x509-svid.ts'
@@ -99,6 +99,8 @@ function hearAgent(
       return
     case 'hello':
       checkSerialNumbers('hello.held_serial_numbers', message.value.heldSerialNumbers)
+      // What it enforces already it need not acknowledge again: after a restart of ours nobody else remembers.
+      hub.acknowledge(nodeName, RevisionKind.BUNDLES, message.value.bundleSequence)
       return
     case undefined:
       throw new IdentityError('request_invalid', 'a message of Sync says nothing')

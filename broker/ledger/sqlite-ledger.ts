@@ -20,6 +20,8 @@ export interface SqliteLedgerOptions extends DatabaseOptions {
   readonly clock: Clock
   /** Hears of writes that nobody waits for and that were lost: results, audit records. */
   readonly onLost?: (error: Error, count: number) => void
+  /** Hears that the worker has ended without being asked to: a bug, or memory ran out. Nothing is written any more. */
+  readonly onStopped?: (error: Error) => void
 }
 
 /**
@@ -41,9 +43,10 @@ export class SqliteLedger implements Ledger {
   readonly #replies: ((reply: Reply) => void)[] = []
   #problem: string | undefined
   #broken: Error | undefined
+  #onStopped: (error: Error) => void = () => {}
 
   /** @throws `IdentityError` `store_unavailable`, `store_corrupt` or `store_too_new`. */
-  static async open({ clock, onLost, ...options }: SqliteLedgerOptions): Promise<SqliteLedger> {
+  static async open({ clock, onLost, onStopped, ...options }: SqliteLedgerOptions): Promise<SqliteLedger> {
     const worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), {
       workerData: options,
       name: 'ledger',
@@ -54,6 +57,7 @@ export class SqliteLedger implements Ledger {
     })
     const ledger = new SqliteLedger(worker, clock, onLost ?? (() => {}))
     await ledger.#reply()
+    ledger.#onStopped = onStopped ?? (() => {})
     return ledger
   }
 
@@ -210,6 +214,7 @@ export class SqliteLedger implements Ledger {
   }
 
   #break(error: Error): void {
+    if (!this.#broken) this.#onStopped(error)
     this.#broken ??= error
     this.#problem = 'the ledger has stopped'
     const failure = { code: 'store_unavailable', message: 'the ledger has stopped', detail: error.message } as const

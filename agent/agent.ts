@@ -14,7 +14,7 @@ import { declaredWorkloads } from './serve-declared.ts'
 import { servePods } from './serve-pods.ts'
 import { AGENT_VERSION } from './version.ts'
 import { WorkloadEndpoint } from './workload-api/workload-endpoint.ts'
-import { Workloads } from './workloads/workloads.ts'
+import { type ServedWorkloads, Workloads } from './workloads/workloads.ts'
 
 /** What the agent takes from outside. */
 export interface AgentSurroundings {
@@ -83,8 +83,19 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     endpoint,
     clock,
     random,
-    served: (tookMs) => observation.firstPublish(tookMs),
   })
+  // What is new is timed on its way in.
+  const served: ServedWorkloads = {
+    has: (id) => workloads.has(id),
+    add: async (request) => {
+      const askedAtMs = clock.monotonicMs()
+      await workloads.add(request)
+      observation.firstPublish(clock.monotonicMs() - askedAtMs)
+    },
+    recover: (request) => workloads.recover(request),
+    refreshToken: (id, token) => workloads.refreshToken(id, token),
+    remove: (id) => workloads.remove(id),
+  }
   observation.read({
     isConnected: () => link.isConnected,
     ownLeftMs: () => link.ownLeftMs,
@@ -107,10 +118,10 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     rotation.start()
     lifecycle.add('rotation', () => rotation.stop())
 
-    const declared = config.workloads && (await declaredWorkloads(config.workloads, { workloads, clock, log }))
+    const declared = config.workloads && (await declaredWorkloads(config.workloads, { workloads: served, clock, log }))
     await declared?.recover()
     const csi = await servePods(config, {
-      workloads,
+      workloads: served,
       clock,
       log,
       ended: (call) => observation.csi(call),

@@ -21,7 +21,7 @@ const FLAGS = {
 
 /** What the command line says. */
 export interface CommandLine {
-  readonly command: 'run' | 'config-check'
+  readonly command: 'run' | 'config-check' | 'help'
   readonly configFile: string | undefined
   /** Settings by flags; they win over the file's. */
   readonly settings: ConfigDocument
@@ -34,7 +34,12 @@ export const USAGE = `usage: node agent/main.ts [config-check] [--config FILE] $
 /** @throws {@link IdentityError} `config_invalid` for what is no flag of ours. */
 export function parseCommandLine(args: readonly string[]): CommandLine {
   const strings = Object.fromEntries(Object.keys(FLAGS).map((flag) => [flag, { type: 'string' as const }]))
-  const options = { ...strings, config: { type: 'string' as const }, 'allow-disk': { type: 'boolean' as const } }
+  const options = {
+    ...strings,
+    config: { type: 'string' as const },
+    'allow-disk': { type: 'boolean' as const },
+    help: { type: 'boolean' as const },
+  }
   let parsed
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
@@ -47,7 +52,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const values: Readonly<Record<string, string | boolean | undefined>> = parsed.values
   const config = values['config']
   return {
-    command: command ?? 'run',
+    command: values['help'] === true ? 'help' : (command ?? 'run'),
     configFile: typeof config === 'string' ? config : file,
     settings: settingsOf(values),
   }

@@ -4,10 +4,14 @@ import { systemRandom } from '../core/runtime/random.ts'
 import { systemClock } from '../core/runtime/system-clock.ts'
 import { startAgent } from './agent.ts'
 import { readAgentConfig } from './config.ts'
-import { parseCommandLine } from './flags.ts'
+import { parseCommandLine, USAGE } from './flags.ts'
 
 async function main(): Promise<void> {
   const { command, configFile, settings } = parseCommandLine(process.argv.slice(2))
+  if (command === 'help') {
+    process.stdout.write(`${USAGE}\n`)
+    return
+  }
   const config = readAgentConfig(configFile, settings)
   if (command === 'config-check') {
     process.stdout.write('ok\n')

@@ -6,10 +6,10 @@ import type { AgentConfig } from './config.ts'
 import { DeclaredWorkloads } from './directory/declared-workloads.ts'
 import { DirectoryPlace } from './volume/directory-place.ts'
 import { VolumeDelivery } from './volume/volume-delivery.ts'
-import type { Workloads } from './workloads/workloads.ts'
+import type { ServedWorkloads } from './workloads/workloads.ts'
 
 interface Dependencies {
-  readonly workloads: Workloads
+  readonly workloads: ServedWorkloads
   readonly clock: Clock
   readonly log: Log
 }

@@ -3,10 +3,10 @@ import type { Log } from '../core/runtime/log.ts'
 import type { EndedCall } from '../proto/grpc-server.ts'
 import type { AgentConfig } from './config.ts'
 import { type CsiDriver, startCsiDriver } from './csi/csi-driver.ts'
-import type { Workloads } from './workloads/workloads.ts'
+import type { ServedWorkloads } from './workloads/workloads.ts'
 
 interface Dependencies {
-  readonly workloads: Workloads
+  readonly workloads: ServedWorkloads
   readonly clock: Clock
   readonly log: Log
   readonly ended: (call: EndedCall) => void

@@ -92,6 +92,8 @@ export class BrokerLink implements BrokerPort {
         observer.enforced(own.sequence)
       },
       failed: (error) => observer.failed(error, this.isConnected),
+      pause: (failures) =>
+        clock.sleep(backoffMs(failures, RETRY, dependencies.random), this.#stopping.signal).catch(() => {}),
       signal: this.#stopping.signal,
     })
   }

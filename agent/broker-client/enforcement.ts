@@ -11,6 +11,8 @@ interface Options {
   readonly enforce: (bundles: Bundles, signal: AbortSignal) => Promise<void>
   readonly enforced: (bundles: Bundles) => void
   readonly failed: (error: unknown) => void
+  /** Waits before it is tried again, after so many failures. */
+  readonly pause: (failures: number) => Promise<void>
   readonly signal: AbortSignal
 }
 
@@ -33,18 +35,23 @@ export class Enforcement {
   }
 
   async #run(): Promise<void> {
-    const { enforce, enforced, failed, signal } = this.#options
     this.#isRunning = true
-    try {
-      for (let revision = this.#take(); revision && !signal.aborted; revision = this.#take()) {
+    for (let next = this.#take(); next && !this.#options.signal.aborted; next = this.#take()) await this.#enforce(next)
+    this.#isRunning = false
+  }
+
+  async #enforce(revision: BundleRevision): Promise<void> {
+    const { enforce, enforced, failed, pause, signal } = this.#options
+    for (let failures = 1; !this.#next && !signal.aborted; failures += 1) {
+      try {
         await enforce(revision.bundles, signal)
         enforced(revision.bundles)
-        revision.acknowledge()
+        return revision.acknowledge()
+      } catch (error) {
+        if (signal.aborted) return
+        failed(error)
+        await pause(failures)
       }
-    } catch (error) {
-      if (!signal.aborted) failed(error)
-    } finally {
-      this.#isRunning = false
     }
   }
 

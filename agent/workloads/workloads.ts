@@ -20,9 +20,10 @@ export interface WorkloadsDependencies {
   readonly endpoint: EndpointPort
   readonly clock: Clock
   readonly random: Random
-  /** A new workload is served, so many milliseconds after it was asked for. */
-  readonly served?: (tookMs: number) => void
 }
+
+/** What those who find workloads (kubelet, a folder) may do with them. */
+export type ServedWorkloads = Pick<Workloads, 'has' | 'add' | 'recover' | 'refreshToken' | 'remove'>
 
 /** What became of a renewal: without a token there is nothing to ask with until kubelet brings one. */
 export type Renewal = 'renewed' | 'noToken' | 'gone'
@@ -83,15 +84,13 @@ export class Workloads {
 
   async #start(workload: HeldWorkload): Promise<void> {
     this.#held.set(workload.id, workload)
-    const { broker, clock, random, served } = this.#dependencies
+    const { broker, clock, random } = this.#dependencies
     const { signal } = workload.removal
-    const askedAtMs = clock.monotonicMs()
     try {
       const serve = (attempt: AbortSignal) => this.#renewFor(workload, 'newPod', attempt)
       await heldUntilServed(serve, { clock, random, returned: (until) => broker.returned(until) }, signal)
       signal.throwIfAborted()
       await this.#listen(workload)
-      served?.(clock.monotonicMs() - askedAtMs)
     } catch (error) {
       this.#held.delete(workload.id)
       this.#dependencies.renewals.forget(workload.id)
@@ -204,10 +203,16 @@ export class Workloads {
    * held any more.
    */
   async renewSignedBy(authorityKeyIds: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
-    const signed = () =>
-      [...this.#held.values()].filter(({ svid }) => svid && authorityKeyIds.has(authorityOf(svid))).map(({ id }) => id)
-    this.#dependencies.renewals.hasten(signed())
-    while (signed().length > 0) await this.#dependencies.clock.sleep(LOOK_AGAIN_MS, signal)
+    const hastened = new Set<SvidMaterial>()
+    for (;;) {
+      const signed = [...this.#held.values()].filter(({ svid }) => svid && authorityKeyIds.has(authorityOf(svid)))
+      if (signed.length === 0) return
+      // Each SVID once, or the order would run over the back-off; one that came of it by the same authority, again.
+      const fresh = signed.filter(({ svid }) => svid && !hastened.has(svid))
+      for (const { svid } of fresh) if (svid) hastened.add(svid)
+      this.#dependencies.renewals.hasten(fresh.map(({ id }) => id))
+      await this.#dependencies.clock.sleep(LOOK_AGAIN_MS, signal)
+    }
   }
 
   /** The pod is gone: streams end, files are wiped. The broker is told later, and not waited for. */

@@ -1,4 +1,5 @@
 import type { Gauge } from 'prom-client'
+import type { ErrorCode } from '../core/runtime/error-codes.ts'
 import { codeOf } from '../core/runtime/errors.ts'
 import type { Log } from '../core/runtime/log.ts'
 import { createMetrics, type Metrics } from '../core/runtime/metrics.ts'
@@ -25,6 +26,8 @@ export class Observation {
   readonly #metrics: AgentMetrics
   readonly registry
   #lastFailure: string | undefined
+  /** Workloads whose last renewal failed, and why. */
+  readonly #failing = new Map<string, ErrorCode>()
 
   constructor(log: Log) {
     const { metrics, registry } = createMetrics(AGENT_METRICS)
@@ -79,15 +82,20 @@ export class Observation {
     renewed: (id, leftMs) => {
       this.#metrics.countersign_agent_renewals_total.inc({ code: 'ok' })
       this.#metrics.countersign_agent_renewal_time_left_seconds.observe(Math.max(0, leftMs) / 1000)
+      this.#failing.delete(id)
       this.#log.debug({ workload: id }, 'renewed')
     },
     failed: (id, code, leftMs) => {
       this.#metrics.countersign_agent_renewals_total.inc({ code })
-      this.#log.warn(
+      // Told once for each reason; the metrics count the rest.
+      const level = this.#failing.get(id) === code ? 'debug' : 'warn'
+      this.#failing.set(id, code)
+      this.#log[level](
         { workload: id, code, leftSeconds: Math.round(leftMs / 1000) },
         'an SVID was not renewed; again later',
       )
     },
+    forgotten: (id) => void this.#failing.delete(id),
     expired: (id) => this.#log.error({ workload: id }, 'an SVID has expired and could not be renewed'),
   }
 

@@ -151,8 +151,9 @@ export class BrokerLink implements BrokerPort {
         if (signal.aborted) return
         failures += 1
         observer.failed(error, this.isConnected)
-        await this.#learnFrom(error)
         await clock.sleep(backoffMs(failures, RETRY, random), signal).catch(() => {})
+        // Right before the next attempt: what is on disk may have changed during the wait.
+        await this.#learnFrom(error)
       }
     }
   }

@@ -8,7 +8,9 @@ test.for([
   { name: 'early by up to a tenth', lifetime: hour, fraction: 1, at: 1_000 + 1_440_000 },
   { name: 'of ten seconds', lifetime: { receivedAtMs: 0, expiresAtMs: 10_000 }, fraction: 0.5, at: 4_500 },
   { name: 'at once of what has ended', lifetime: { receivedAtMs: 50, expiresAtMs: 20 }, fraction: 0.5, at: 50 },
-])('a renewal is due $name', ({ lifetime, fraction, at }) => expect(renewalTimeMs(lifetime, fraction)).toBeCloseTo(at, 3))
+])('a renewal is due $name', ({ lifetime, fraction, at }) =>
+  expect(renewalTimeMs(lifetime, fraction)).toBeCloseTo(at, 3),
+)
 
 test.for([
   { atMs: 1_000 + 1_800_000, urgency: 'routine' },

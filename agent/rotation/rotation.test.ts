@@ -39,7 +39,12 @@ beforeEach(() => {
     },
     expired: (id: string) => void expired.push(id),
   }
-  const observer = { renewed: () => {}, failed: (_: string, code: string) => void codes.push(code), expired: () => {} }
+  const observer = {
+    renewed: () => {},
+    failed: (_: string, code: string) => void codes.push(code),
+    expired: () => {},
+    forgotten: () => {},
+  }
   const random = { bytes: (count: number) => new Uint8Array(count), fraction: () => 0 }
   rotation = new Rotation({ target: () => target, observer, clock, random })
   rotation.start()
@@ -108,6 +113,9 @@ describe('when renewing fails', () => {
     await pass(20_000)
     expect(expired).toEqual(['cart'])
     expect(rotation.expiredCount()).toBe(1)
+    const before = renewed.length
+    await pass(100_000)
+    expect(renewed.length - before, 'attempts in 100 s, once it has ended').toBe(10)
     answer = succeed
     await pass(MINUTE)
     expect(rotation.expiredCount()).toBe(0)

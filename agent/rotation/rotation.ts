@@ -21,6 +21,8 @@ export interface RotationObserver {
   renewed(id: string, leftMs: number): void
   failed(id: string, code: ErrorCode, leftMs: number): void
   expired(id: string): void
+  /** The workload is gone. */
+  forgotten(id: string): void
 }
 
 interface Dependencies {
@@ -33,6 +35,8 @@ interface Dependencies {
 /** So many renewals are under way at most: what the broker is asked for in one batch. */
 const MAX_BATCH = 50
 const RETRY = { firstMs: 500, maxMs: 60_000 }
+/** Once an SVID has ended there is nothing left to lose by haste, but a pod that waits. */
+const ENDED_RETRY_MS = 10_000
 /** When the broker is back, those that it kept waiting come within this time, so that a fleet does not come at once. */
 const RETURN_SPREAD_MS = 1_000
 /** The loop looks at its queue at least so often. */
@@ -79,6 +83,7 @@ export class Rotation implements RenewalPort {
 
   forget(id: string): void {
     this.#queue.delete(id)
+    this.#dependencies.observer.forgotten(id)
   }
 
   tokenCame(id: string): void {
@@ -149,13 +154,17 @@ export class Rotation implements RenewalPort {
       entry.failures += 1
       entry.state = 'waiting'
       const retryAfterMs = error instanceof IdentityError ? error.retryAfterMs : undefined
-      // Never more than a quarter of what is left: an SVID that lives 10 s cannot wait as long as one of 1 h.
-      const maxMs = Math.min(RETRY.maxMs, Math.max(RETRY.firstMs, leftMs() / 4))
-      entry.dueAtMs = clock.monotonicMs() + backoffMs(entry.failures, { ...RETRY, maxMs }, random, retryAfterMs)
+      const bounds = { ...RETRY, maxMs: longestWaitMs(leftMs()) }
+      entry.dueAtMs = clock.monotonicMs() + backoffMs(entry.failures, bounds, random, retryAfterMs)
       if (!signal.aborted) observer.failed(entry.id, codeOf(error), leftMs())
     } finally {
       this.#underWay -= 1
       this.#wake.abort()
     }
   }
+}
+
+/** A quarter of what is left, at most: an SVID that lives 10 s cannot wait as long as one of 1 h. */
+function longestWaitMs(leftMs: number): number {
+  return leftMs > 0 ? Math.min(RETRY.maxMs, Math.max(RETRY.firstMs, leftMs / 4)) : ENDED_RETRY_MS
 }

@@ -53,7 +53,7 @@ describe.for(BROKERS)('with $name', { concurrent: true }, ({ start }) => {
 
   test('what is short-lived is renewed in time, again and again; no reader sees a pair that is invalid', async () => {
     await using node = await TestNode.create()
-    const broker = await start(node, 2_000)
+    const broker = await start(node, 3_000)
     await node.declare('cart')
     await node.startAgent(broker.address, broker.bundleFile)
     await eventually(() => readPair(node.path('output', 'cart')))
@@ -79,7 +79,7 @@ describe.for(BROKERS)('with $name', { concurrent: true }, ({ start }) => {
 
   test('a new workload is held while the broker is away, and served the moment it is back; others live on', async () => {
     await using node = await TestNode.create()
-    const broker = await start(node, 4_000)
+    const broker = await start(node, 6_000)
     await node.declare('cart')
     const agent = await node.startAgent(broker.address, broker.bundleFile)
     const before = await eventually(() => readPair(node.path('output', 'cart')))
@@ -87,7 +87,7 @@ describe.for(BROKERS)('with $name', { concurrent: true }, ({ start }) => {
     await eventually(() => expect(agent.notReady().join()).toContain('no connection to the broker'))
     await node.declare('payments')
     // Longer than half of a life: a renewal was due and failed.
-    await systemClock.sleep(2_300)
+    await systemClock.sleep(3_300)
     expect((await readPair(node.path('output', 'cart'))).serialNumber).toBe(before.serialNumber)
     expect(existsSync(node.path('output', 'payments', 'tls.crt'))).toBe(false)
     await broker.restart()

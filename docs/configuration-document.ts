@@ -79,7 +79,7 @@ function valueOf(
     ? choices.map((choice) => `\`${String(choice)}\``).join(' or ')
     : only === undefined
       ? (type ?? 'text')
-      : `\`${String(only)}\``
+      : `\`${JSON.stringify(only)}\``
   const bounds =
     minimum !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER ? ` ${minimum}–${maximum}` : ''
   if (isRequired) return `${kind}${bounds}, **required**`

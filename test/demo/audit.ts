@@ -34,3 +34,10 @@ function newest(file: string, is: (record: AuditRecord) => boolean): AuditRecord
     database.close()
   }
 }
+
+const SHOWN = ['seq', 'event', 'at', 'code', 'nodeName', 'podUid', 'tokenId', 'reviewed', 'reason']
+
+/** What a step shows of a record. */
+export function audited(record: AuditRecord): Record<string, unknown> {
+  return Object.fromEntries(SHOWN.filter((fact) => (record[fact] ?? '') !== '').map((fact) => [fact, record[fact]]))
+}

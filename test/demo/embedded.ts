@@ -1,6 +1,6 @@
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type AuditRecord, auditRecord } from './audit.ts'
+import { audited, auditRecord } from './audit.ts'
 import type { DemoProcess, Said } from './process.ts'
 import type { Step } from './report.ts'
 import { AGENTS, type DemoPod, idOf, PODS, TRUST_DOMAIN, type World } from './world.ts'
@@ -33,13 +33,6 @@ export async function embedded(stage: Stage): Promise<void> {
 }
 
 const ledgerOf = (world: World) => world.path('broker', 'ledger.sqlite')
-const SHOWN = ['seq', 'event', 'at', 'code', 'nodeName', 'podUid', 'tokenId', 'reviewed', 'reason']
-
-/** What a step shows of a record. */
-function audited(record: AuditRecord): Record<string, unknown> {
-  return Object.fromEntries(SHOWN.filter((fact) => (record[fact] ?? '') !== '').map((fact) => [fact, record[fact]]))
-}
-
 async function issuerStep({ world, run, report }: Stage): Promise<void> {
   const issuer = run('token-issuer', [program('test', 'demo', 'token-issuer.ts'), world.root])
   const { issuer: name } = await issuer.until(({ event }) => event === 'ready')

@@ -79,7 +79,7 @@ test('nothing is wrong with a request whose parts are right', () =>
 
 test.for([
   {
-    name: 'a signature by another key',
+    name: 'invariant 1: a signature by another key',
     csr: request({ signer: other.privateKey }),
     code: 'csr_invalid',
     says: 'does not prove',

@@ -8,7 +8,7 @@ export const GUARDS: readonly Guard[] = [
     find: "  if (!verifyWith(algorithm, info.raw, spki, signature.subarray(1))) refuse('its signature does not prove its key')\n",
     replace: '',
     test: 'core/pki/csr.test.ts',
-    title: '',
+    title: 'invariant 1',
   },
   {
     invariant: 'invariant 2: the intent is awaited before the signature',

@@ -1,6 +1,5 @@
 import type { CertificateTemplate } from '../../core/pki/certificate-template.ts'
 import { signCertificate } from '../../core/pki/certificate-builder.ts'
-import { type Certificate, parseCertificate } from '../../core/pki/certificate.ts'
 import type { ProvenKey } from '../../core/pki/csr.ts'
 import { publicKeySha256 } from '../../core/pki/key.ts'
 import { newSerialNumber, serialToHex } from '../../core/pki/serial-number.ts'
@@ -9,10 +8,10 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Random } from '../../core/runtime/random.ts'
 import type { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import { x509SvidTemplate } from '../../core/spiffe/x509-svid.ts'
-import { x509SvidViolations } from '../../core/spiffe/x509-svid-rules.ts'
 import { BACKDATE_MS } from '../ca/authorities.ts'
 import type { SigningAuthorities, SigningAuthority } from '../ca/authority.ts'
 import type { IssuanceIntent, IssuanceLog } from '../ledger/ledger.ts'
+import { CertificateCheck } from './certificate-check.ts'
 import type { FailPoint } from './fail-point.ts'
 
 /** Everything that was decided about a certificate before an authority is chosen. */
@@ -49,6 +48,7 @@ interface Dependencies {
 /** Steps 6 to 9 of the cycle (docs/issuance-cycle.md): the same for workloads, agents and the broker itself. */
 export class X509SvidSigner {
   readonly #deps: Dependencies
+  readonly #check = new CertificateCheck()
 
   constructor(deps: Dependencies) {
     this.#deps = deps
@@ -79,10 +79,10 @@ export class X509SvidSigner {
 
     // Step 8: sign, and read back what was signed.
     if (failPoint) await failPoint('8 sign')
-    let der: Uint8Array
+    let der: Buffer
     try {
       der = signCertificate(template, authority.issuer)
-      checkSigned(parseCertificate(der), template, serial)
+      this.#check.check(der, template, authority.keyId)
     } catch (error) {
       ledger.conclude([{ serialNumber: serial, outcome: 'failed' }])
       throw error
@@ -137,20 +137,4 @@ function intentOf(
     tokenId,
     reviewed,
   }
-}
-
-/** A certificate that is not what was intended is a bug, and must not leave the process. */
-function checkSigned(certificate: Certificate, template: CertificateTemplate, serial: string): void {
-  const [violation] = x509SvidViolations(certificate)
-  if (violation) throw new TypeError(`the certificate is no X.509-SVID: ${violation}`)
-  const { uris, dnsNames, spki, serialNumber, notBefore, notAfter } = certificate
-  const isAsIntended =
-    uris[0] === template.uri &&
-    dnsNames.length === template.dnsNames.length &&
-    dnsNames.every((name, index) => name === template.dnsNames[index]) &&
-    spki.equals(template.spki) &&
-    serialNumber === serial &&
-    notBefore.getTime() === template.notBefore.getTime() &&
-    notAfter.getTime() === template.notAfter.getTime()
-  if (!isAsIntended) throw new TypeError('the certificate does not say what was intended')
 }

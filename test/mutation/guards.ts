@@ -106,4 +106,28 @@ export const GUARDS: readonly Guard[] = [
     test: 'core/pki/der.test.ts',
     title: 'invariant 10',
   },
+  {
+    invariant: 'invariant 6: a volume is kept out of swap',
+    file: 'agent/volume/tmpfs-options.ts',
+    find: "    ...(noswap ? ['noswap'] : []),\n",
+    replace: '',
+    test: 'agent/volume/tmpfs-options.test.ts',
+    title: 'invariant 6',
+  },
+  {
+    invariant: 'invariant 7: streams of workloads end with Unavailable as the agent stops',
+    file: 'agent/workloads/workloads.ts',
+    find: "    this.#closed = new IdentityError('shutting_down', 'the agent is stopping; connect again')",
+    replace: "    this.#closed = new IdentityError('workload_unknown', 'the agent is stopping; connect again')",
+    test: 'agent/workloads/workloads.test.ts',
+    title: 'invariant 7',
+  },
+  {
+    invariant: 'invariant 9: time is an argument',
+    file: 'core/pki/serial-number.ts',
+    find: 'clock.now().getTime()',
+    replace: 'Date.now()',
+    test: 'test/architecture.test.ts',
+    title: 'invariant 9',
+  },
 ]

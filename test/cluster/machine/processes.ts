@@ -56,6 +56,8 @@ export async function startComponent(
   placement: Placement,
 ): Promise<ProcessId> {
   throwIfAborted()
+  // A second one would end by itself, but the first would be forgotten, and never be stopped.
+  if (await isComponentRunning(name)) throw new Error(`${name} is running already`)
   await mkdir(LOG_DIR, { recursive: true })
   await mkdir(PROCESS_DIR, { recursive: true })
   const log = openSync(logFile(name), 'a')

@@ -75,6 +75,8 @@ describe('an agent that was killed', () => {
     await agent.kill()
     await agent.start()
     expect(await left.fetchSerialNumber()).toBe(heldByLeft)
+    await agent.registered()
+    await nudge('peer')
   })
 
   test('serves 20 volumes again at once, with no publish and no review of their tokens', async () => {
@@ -84,7 +86,7 @@ describe('an agent that was killed', () => {
     await agent.node.stopKubelet()
     await agent.kill()
     expect(await serialsOf(crowd)).toEqual(before)
-    await expect(crowd[0]?.fetchSerialNumber()).rejects.toThrow()
+    await expect(crowd[0]?.fetchSerialNumber()).rejects.toThrow('the call did not reach the other side')
     const issued = await workloadsIssued()
     const reviews = await tokenReviews()
 

@@ -118,7 +118,9 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     rotation.start()
     lifecycle.add('rotation', () => rotation.stop())
 
-    const declared = config.workloads && (await declaredWorkloads(config.workloads, { workloads: served, clock, log }))
+    const declared =
+      config.workloads &&
+      (await declaredWorkloads(config.workloads, config.stateDirectory, { workloads: served, clock, log }))
     await declared?.recover()
     const csi = await servePods(config, {
       workloads: served,

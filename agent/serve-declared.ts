@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Clock } from '../core/runtime/clock.ts'
 import { codeOf } from '../core/runtime/errors.ts'
 import type { Log } from '../core/runtime/log.ts'
 import type { AgentConfig } from './config.ts'
 import { DeclaredWorkloads } from './directory/declared-workloads.ts'
+import { DeliveredNames } from './directory/delivered-names.ts'
 import { DirectoryPlace } from './volume/directory-place.ts'
 import { VolumeDelivery } from './volume/volume-delivery.ts'
 import type { ServedWorkloads } from './workloads/workloads.ts'
@@ -17,6 +19,7 @@ interface Dependencies {
 /** The workloads of a folder, each with its files in a folder of its own. */
 export async function declaredWorkloads(
   config: NonNullable<AgentConfig['workloads']>,
+  stateDirectory: string,
   { workloads, clock, log }: Dependencies,
 ): Promise<DeclaredWorkloads> {
   const { directory, output: root, allowDisk, reread: rereadMs } = config
@@ -25,6 +28,7 @@ export async function declaredWorkloads(
     { directory, rereadMs },
     {
       target: workloads,
+      delivered: new DeliveredNames(join(stateDirectory, 'declared.json')),
       deliverTo: ({ name, group: gid }) =>
         new VolumeDelivery({
           place: new DirectoryPlace({ root, name, allowDisk }),

@@ -7,6 +7,7 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { FakeDelivery } from '../../test/fakes/fake-delivery.ts'
 import type { WorkloadRequest } from '../workloads/workload.ts'
+import { DeliveredNames } from './delivered-names.ts'
 import { DeclaredWorkloads } from './declared-workloads.ts'
 
 const REREAD = 1_000
@@ -42,17 +43,26 @@ let clock: FakeClock
 let target: Target
 let declared: DeclaredWorkloads
 let existing: Set<string>
+let deliveries: Map<string, FakeDelivery>
+let namesFile: string
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'declared-'))
   clock = new FakeClock()
   target = new Target()
   existing = new Set()
+  deliveries = new Map()
+  namesFile = join(directory, 'state', 'names')
   declared = new DeclaredWorkloads(
     { directory, rereadMs: REREAD },
     {
       target,
-      deliverTo: ({ name }) => Object.assign(new FakeDelivery(), { exists: async () => existing.has(name) }),
+      deliverTo: ({ name }) => {
+        const delivery = Object.assign(new FakeDelivery(), { exists: async () => existing.has(name) })
+        deliveries.set(name, delivery)
+        return delivery
+      },
+      delivered: new DeliveredNames(namesFile),
       clock,
       log: createLog('test', 'silent'),
     },
@@ -111,6 +121,17 @@ test('what a former run delivered is taken up without a token, then gets it', as
   await reread(() =>
     expect(target.calls.toSorted()).toEqual(['add payments', 'recover cart without token', 'token cart first']),
   )
+})
+
+test('what was declared once and is no more goes with the next start', async () => {
+  const before = new DeliveredNames(namesFile)
+  await Promise.all([before.add('cart'), before.add('gone')])
+  await declare('cart')
+  existing.add('cart')
+  await declared.recover()
+  expect(deliveries.get('gone')?.calls).toEqual(['remove'])
+  expect(deliveries.get('cart')?.calls).toEqual([])
+  expect(await new DeliveredNames(namesFile).read()).toEqual(['cart'])
 })
 
 test('another pod under the old name is another workload', async () => {

@@ -4,6 +4,7 @@ import type { Log } from '../../core/runtime/log.ts'
 import type { Delivery, WorkloadRequest } from '../workloads/workload.ts'
 import { type Declarations, readDeclarations } from './declarations.ts'
 import { type DeclaredToken, readDeclaredToken } from './declared-token.ts'
+import type { DeliveredNames } from './delivered-names.ts'
 import type { WorkloadDeclaration } from './workload-declaration.ts'
 
 /** What is asked of the node's workloads. */
@@ -22,7 +23,8 @@ export interface DeclaredDelivery extends Delivery {
 
 interface Dependencies {
   readonly target: DeclaredTarget
-  readonly deliverTo: (declaration: WorkloadDeclaration) => DeclaredDelivery
+  readonly deliverTo: (declaration: Pick<WorkloadDeclaration, 'name' | 'group'>) => DeclaredDelivery
+  readonly delivered: DeliveredNames
   readonly clock: Clock
   readonly log: Log
 }
@@ -59,9 +61,12 @@ export class DeclaredWorkloads {
     return this.#problems
   }
 
-  /** Takes up what a former run has delivered, without tokens. */
+  /** Takes up what a former run has delivered, without tokens; what is declared no more is removed. */
   async recover(): Promise<void> {
-    const { workloads } = await readDeclarations(this.#options.directory)
+    const { workloads, problems } = await readDeclarations(this.#options.directory)
+    for (const name of await this.#dependencies.delivered.read()) {
+      if (problems.length === 0 && !workloads.has(name)) await this.#removeLeftOver(name)
+    }
     for (const declaration of workloads.values()) {
       try {
         await this.#recoverOne(declaration)
@@ -121,12 +126,14 @@ export class DeclaredWorkloads {
 
   /** Not waited for: one that is held while the broker is away must not hold the others up. */
   #add(request: WorkloadRequest): void {
-    const { target, log } = this.#dependencies
+    const { target, delivered, log } = this.#dependencies
     const { id } = request
     if (this.#adding.has(id)) return
     this.#adding.add(id)
-    target
-      .add(request)
+    // The name first: what has a folder without one is not found again.
+    delivered
+      .add(id)
+      .then(() => target.add(request))
       .then(
         () => log.info({ workload: id }, 'a declared workload has its identity'),
         (error: unknown) =>
@@ -149,13 +156,25 @@ export class DeclaredWorkloads {
     this.#known.set(name, { podUid: pod.podUid === '' ? undefined : pod.podUid, token: undefined })
   }
 
-  async #remove(id: string): Promise<void> {
-    const { target, log } = this.#dependencies
+  #remove(id: string): Promise<void> {
     this.#known.delete(id)
-    await target.remove(id).then(
-      () => log.info({ workload: id }, 'a workload is declared no more'),
-      (error: unknown) => log.error({ workload: id, code: codeOf(error), err: error }, 'a workload was not removed'),
-    )
+    return this.#end(id, () => this.#dependencies.target.remove(id))
+  }
+
+  #removeLeftOver(name: string): Promise<void> {
+    return this.#end(name, () => this.#dependencies.deliverTo({ name }).remove())
+  }
+
+  /** Never fails: one workload's trouble is not another's. Its name stays until its folder is gone. */
+  async #end(id: string, remove: () => Promise<void>): Promise<void> {
+    const { delivered, log } = this.#dependencies
+    try {
+      await remove()
+      await delivered.delete(id)
+      log.info({ workload: id }, 'a workload is declared no more')
+    } catch (error) {
+      log.error({ workload: id, code: codeOf(error), err: error }, 'a workload was not removed')
+    }
   }
 
   #report(problems: readonly string[]): void {

@@ -1,0 +1,23 @@
+import type { Figure } from './figure.ts'
+import { agentMemory } from './figures/agent-memory.ts'
+import { connectedAgents } from './figures/connected-agents.ts'
+import { issuance, issuanceInBatches } from './figures/issuance.ts'
+import { ledgerGrowth } from './figures/ledger-growth.ts'
+import { shortestTtl } from './figures/shortest-ttl.ts'
+import { tail } from './figures/tail.ts'
+import { tokenReviews } from './figures/token-reviews.ts'
+import { warmFetch } from './figures/warm-fetch.ts'
+
+/** Everything that is measured, in the order of the table. */
+export const FIGURES: readonly Figure[] = [
+  issuance,
+  issuanceInBatches,
+  tail,
+  connectedAgents,
+  ledgerGrowth,
+  tokenReviews,
+  agentMemory,
+  warmFetch,
+  shortestTtl('10s', true),
+  shortestTtl('5s', false),
+]

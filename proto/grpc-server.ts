@@ -82,16 +82,22 @@ type Report = (peer: string, code: EndedCall['code'], error?: unknown) => void
 function unary(handle: UntypedHandler, report: Report) {
   return (call: ServerUnaryCall<unknown, unknown>, reply: sendUnaryData<unknown>) => {
     const cancellation = new AbortController()
-    call.once('cancelled', () => cancellation.abort(new IdentityError('deadline_exceeded', 'the caller went away')))
+    let isAnswered = false
+    // grpc-js says so of every call that has ended; an error with its stack is dear, and nobody waits for it by then.
+    call.once('cancelled', () => {
+      if (!isAnswered) cancellation.abort(new IdentityError('deadline_exceeded', 'the caller went away'))
+    })
     const peer = call.getPeer()
     const answer = async () =>
       handle(wellFormed(call.request), { peer, metadata: call.metadata, signal: cancellation.signal })
     answer().then(
       (response) => {
+        isAnswered = true
         report(peer, call.cancelled ? 'cancelled' : 'ok')
         reply(null, response)
       },
       (error: unknown) => {
+        isAnswered = true
         report(peer, call.cancelled ? 'cancelled' : codeOf(error), error)
         reply(toStatus(error))
       },

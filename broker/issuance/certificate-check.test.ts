@@ -47,13 +47,18 @@ async function learnt(): Promise<CertificateCheck> {
   return check
 }
 
-test.for(['ec-p256', 'ec-p384', 'rsa-2048'] as const)('one certificate after the other passes: %s', async (keyType) => {
-  const check = await learnt()
-  for (const hours of [1, 2, 3]) {
-    const wanted = await template({ hours, keyType })
-    check.check(signCertificate(wanted, issuer), wanted, 'aa')
-  }
-})
+test.for(['ec-p256', 'ec-p384', 'rsa-2048'] as const)(
+  'the first of an identity and kind of key is read, the others are compared: %s',
+  async (keyType) => {
+    const check = new CertificateCheck()
+    const seen: string[] = []
+    for (const hours of [1, 2, 3]) {
+      const wanted = await template({ hours, keyType })
+      seen.push(check.check(signCertificate(wanted, issuer), wanted, 'aa'))
+    }
+    expect(seen).toEqual(['read', 'compared', 'compared'])
+  },
+)
 
 describe('after a good one of the same identity, what is not as intended is still found', () => {
   test.for<{ name: string; made: object }>([
@@ -69,22 +74,23 @@ describe('after a good one of the same identity, what is not as intended is stil
   })
 
   test('one octet anywhere in what is signed', async () => {
-    const check = await learnt()
+    let check = await learnt()
     const wanted = await template()
     const good = signCertificate(wanted, issuer)
     const end = 8 + good.readUInt16BE(6)
-    for (let offset = 0; offset < end; offset += 1) {
+    for (let offset = 4; offset < end; offset += 1) {
       const bad = Buffer.from(good)
       bad[offset] = (bad[offset] ?? 0) ^ 0x01
-      let refused = false
+      let found = 'refused'
       try {
-        check.check(bad, wanted, 'aa')
+        found = check.check(bad, wanted, 'aa')
       } catch {
-        refused = true
+        // Refused.
       }
-      // Names of issuer and subject, and the key identifiers, are not compared with the template: there the check may
-      // have read it whole and found every rule kept. It must have done that, and not have taken it for the known one.
-      if (!refused) expect(parseCertificate(bad).uris).toEqual([wanted.uri])
+      // What the template does not say (issuer, key identifiers) may be read and keep every rule; it is never taken for
+      // the known one. A new check each time, for what was read would be the known one then.
+      expect(['refused', 'read'], `octet ${offset}`).toContain(found)
+      if (found === 'read') check = await learnt()
     }
   })
 })

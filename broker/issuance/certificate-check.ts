@@ -9,7 +9,6 @@ import { x509SvidViolations } from '../../core/spiffe/x509-svid-rules.ts'
 const MAX_KNOWN = 10_000
 /** SEQUENCE with a length of two octets, as every certificate of ours begins. */
 const HEADER_BYTES = 4
-const P256_POINT_BYTES = 65
 
 /** The signed part of a certificate that was read back and found good, with what differs from one to the next blanked. */
 interface Known {
@@ -26,30 +25,36 @@ interface Known {
 export class CertificateCheck {
   readonly #known = new Map<string, Known>()
 
-  /** @throws {TypeError} if the certificate is not what was intended: a bug, and it must not leave the process. */
-  check(der: Buffer, template: CertificateTemplate, authorityKeyId: string): void {
+  /**
+   * @returns how it was found good.
+   * @throws {TypeError} if the certificate is not what was intended: a bug, and it must not leave the process.
+   */
+  check(der: Buffer, template: CertificateTemplate, authorityKeyId: string): 'read' | 'compared' {
     const parts = variableParts(template)
-    const shape = `${authorityKeyId} ${template.uri} ${template.dnsNames.join()} ${JSON.stringify(template.subject)}`
-    const known = parts && this.#known.get(shape)
-    if (known && isLike(known, signedPart(der), parts)) return
+    const { uri, dnsNames, subject, spki } = template
+    const shape = `${authorityKeyId} ${spki.length} ${uri} ${dnsNames.join()} ${JSON.stringify(subject)}`
+    const known = this.#known.get(shape)
+    if (known && isLike(known, signedPart(der), parts)) return 'compared'
 
     checkRead(parseCertificate(der), template)
-    const learnt = parts && blank(signedPart(der), parts)
-    if (!learnt) return
+    const learnt = blank(signedPart(der), parts)
+    if (learnt) this.#learn(shape, learnt)
+    return 'read'
+  }
+
+  #learn(shape: string, known: Known): void {
     if (this.#known.size >= MAX_KNOWN) {
       const [oldest] = this.#known.keys()
       if (oldest !== undefined) this.#known.delete(oldest)
     }
-    this.#known.set(shape, learnt)
+    this.#known.set(shape, known)
   }
 }
 
-/** What differs between two certificates of one identity, as it stands in them; `undefined` for keys other than P-256. */
-function variableParts({ serialNumber, notBefore, notAfter, spki }: CertificateTemplate): Buffer[] | undefined {
-  if (spki.length !== 91) return undefined
-  // The key identifier of RFC 7093 §2, method 1.
-  const identifier = hash('sha256', spki.subarray(-P256_POINT_BYTES), 'buffer').subarray(0, 20)
-  return [Buffer.from(serialNumber), utcTime(notBefore), utcTime(notAfter), Buffer.from(spki), identifier]
+/** What differs between two certificates of one identity, as it stands in them. */
+function variableParts({ serialNumber, notBefore, notAfter, spki }: CertificateTemplate): Buffer[] {
+  const keyIdentifier = hash('sha256', spki, 'buffer').subarray(0, 20)
+  return [Buffer.from(serialNumber), utcTime(notBefore), utcTime(notAfter), Buffer.from(spki), keyIdentifier]
 }
 
 function utcTime(date: Date): Buffer {

@@ -28,6 +28,8 @@ test.for([
   { name: 'a key that stands twice', text: 'name: a\nname: b\nttl: 5m', says: 'unique' },
   { name: 'broken YAML', text: 'name: [', says: 'x.yaml:\n' },
   { name: 'aliases that multiply', text: `a: &a [1]\n${bomb()}`, says: 'x.yaml:\n' },
+  { name: 'a tag that nobody knows', text: 'name: !!js/function a\nttl: 5m', says: 'Unresolved tag' },
+  { name: 'a key that is no text', text: '{ a: b }: 1\nname: a\nttl: 5m', says: 'x.yaml:\n' },
   { name: 'an empty file', text: '', says: 'expected object' },
 ])('refuses $name', ({ text, says }) => {
   expect(() => parseConfig(text, schema, 'x.yaml')).toThrow(

@@ -56,11 +56,17 @@ export function checkDocument<S extends z.ZodType>(
 ): { readonly value: z.output<S> } | { readonly problems: readonly Problem[] } {
   if (Buffer.byteLength(text) > MAX_BYTES)
     return { problems: [{ path: '', message: `is larger than ${MAX_BYTES} bytes` }] }
-  const document = parseDocument(text, { uniqueKeys: true, strict: true, prettyErrors: true })
-  if (document.errors.length > 0) {
-    return {
-      problems: document.errors.map(({ message }) => ({ path: '', message: message.split('\n')[0] ?? message })),
-    }
+  const document = parseDocument(text, {
+    uniqueKeys: true,
+    strict: true,
+    stringKeys: true,
+    prettyErrors: true,
+    logLevel: 'error',
+  })
+  // What YAML only warns of (a tag that nobody knows) would be read as something else than was written.
+  const wrong = [...document.errors, ...document.warnings]
+  if (wrong.length > 0) {
+    return { problems: wrong.map(({ message }) => ({ path: '', message: message.split('\n')[0] ?? message })) }
   }
   let plain: unknown
   try {

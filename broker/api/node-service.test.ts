@@ -43,7 +43,7 @@ const service = () =>
 
 /** An agent that says these, and then stays. */
 async function* says(...messages: SyncRequest['message'][]): AsyncGenerator<SyncRequest> {
-  for (const message of messages) yield create(SyncRequestSchema, { message } as never)
+  for (const message of messages) yield create(SyncRequestSchema, { message })
   await new Promise(() => {})
 }
 

@@ -213,7 +213,7 @@ export const ERROR_CODES = {
   authority_unavailable: row(
     'UNAVAILABLE',
     'There is no authority that may sign now.',
-    'See the log and countersign_authority_* metrics; the broker retries by itself.',
+    'See the log and countersign_broker_authority_* metrics; the broker retries by itself.',
   ),
   kubernetes_unavailable: row(
     'UNAVAILABLE',

@@ -1,14 +1,11 @@
 import { hostname } from 'node:os'
-import type { Clock } from '../core/runtime/clock.ts'
 import { Lifecycle } from '../core/runtime/lifecycle.ts'
-import type { Log } from '../core/runtime/log.ts'
 import { createMetrics } from '../core/runtime/metrics.ts'
 import { startOperationsServer } from '../core/runtime/operations-server.ts'
-import type { Random } from '../core/runtime/random.ts'
 import { startAttestation } from './attestation-parts.ts'
 import { startAuthorities } from './authority-service.ts'
 import type { BrokerConfig } from './config.ts'
-import type { FailPoint } from './issuance/fail-point.ts'
+import type { BrokerEnvironment } from './environment.ts'
 import { RefusalAudit } from './issuance/refusal-audit.ts'
 import { X509SvidSigner } from './issuance/x509-svid-signer.ts'
 import { openLedger } from './ledger-start.ts'
@@ -17,19 +14,6 @@ import { startNodeApi } from './node-api.ts'
 import { Readiness } from './readiness.ts'
 import { startRegistrations } from './registration-parts.ts'
 import { SyncHub } from './sync/sync-hub.ts'
-
-/** What the broker takes from the world. */
-export interface BrokerEnvironment {
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Log
-  /** For tests alone. */
-  readonly failPoint?: FailPoint | undefined
-  /** Told once probes are answered, which is long before the broker is ready if its ledger is not to be had. */
-  readonly onOperations?: (port: number) => void
-  /** Told of what cannot be mended from within: the process should end, and be started again. */
-  readonly onFatal?: (error: unknown) => void
-}
 
 /** A broker that serves. */
 export interface Broker {

@@ -70,9 +70,9 @@ afterEach(async () => {
 })
 
 async function start(
-  options: Partial<FakeBrokerOptions> & { config?: Partial<LinkConfig>; trust?: Bundles } = {},
+  options: Partial<FakeBrokerOptions> & { config?: Partial<LinkConfig>; trust?: Bundles; linkClock?: Clock } = {},
 ): Promise<void> {
-  const { config, trust = { own: authorities.bundle, federated: [] }, ...change } = options
+  const { config, trust = { own: authorities.bundle, federated: [] }, linkClock = systemClock, ...change } = options
   broker = await FakeBroker.start({ authorities, clock: systemClock, ...change })
   link = new BrokerLink(
     { trustDomain, address: broker.address, nodeName: 'node-a', tokenFile, agentVersion: 'test', ...config },
@@ -94,7 +94,7 @@ async function start(
         skew: (milliseconds) => void told.skews.push(milliseconds),
       },
       reloadTrust: async (bundles) => bundles,
-      clock: systemClock,
+      clock: linkClock,
       random: systemRandom,
     },
   )
@@ -246,6 +246,29 @@ test('the broker comes back: the link stands again, and who waits is told at onc
   expect(told.connected).toBe(2)
   // The own SVID is still good: nothing is attested again.
   expect(told.attested).toHaveLength(1)
+})
+
+test.for([
+  { who: 'nobody waits', isAwaited: false, least: 1_001, most: 5_000 },
+  { who: 'a pod waits for its first SVID', isAwaited: true, least: 0, most: 1_000 },
+])('a broker that stays away is looked for at most every $most ms while $who', async ({ isAwaited, least, most }) => {
+  const pauses: number[] = []
+  const sleep = (milliseconds: number, signal?: AbortSignal) => {
+    if (told.failures.length > 0) pauses.push(milliseconds)
+    return systemClock.sleep(told.failures.length > 0 ? 1 : milliseconds, signal)
+  }
+  await start({ linkClock: { ...systemClock, sleep } })
+  await connected()
+  const given = new AbortController()
+  const returned = isAwaited ? link.returned(given.signal).catch(() => {}) : undefined
+  await broker.stop()
+  await eventually(() => expect(told.failures.length).toBeGreaterThan(10))
+  // Deadlines of attempts are waited for with the same clock.
+  const backOffs = pauses.filter((pause) => pause <= 5_000)
+  expect(Math.max(...backOffs)).toBeLessThanOrEqual(most)
+  expect(Math.max(...backOffs)).toBeGreaterThanOrEqual(least)
+  given.abort()
+  await returned
 })
 
 test('the own SVID is renewed in time, with a new connection before the old one ends', async () => {

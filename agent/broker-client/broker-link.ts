@@ -55,6 +55,8 @@ interface Dependencies {
 }
 
 const RETRY = { firstMs: 200, maxMs: 5_000 }
+/** While a pod waits for its first SVID: it is to be served the moment the broker is back (design §10). */
+const RETRY_AWAITED = { firstMs: 200, maxMs: 1_000 }
 const MAX_TOKEN_BYTES = 16 * 1024
 /** What is waiting to be told of pods that are gone; the Hello of the next stream tells the same in another way. */
 const MAX_ENDED = 10_000
@@ -151,7 +153,8 @@ export class BrokerLink implements BrokerPort {
         if (signal.aborted) return
         failures += 1
         observer.failed(error, this.isConnected)
-        await clock.sleep(backoffMs(failures, RETRY, random), signal).catch(() => {})
+        const bounds = this.#returns.isAwaited ? RETRY_AWAITED : RETRY
+        await clock.sleep(backoffMs(failures, bounds, random), signal).catch(() => {})
         // Right before the next attempt: what is on disk may have changed during the wait.
         await this.#learnFrom(error)
       }

@@ -2,6 +2,10 @@
 export class Returns {
   #waiting = new Set<() => void>()
 
+  get isAwaited(): boolean {
+    return this.#waiting.size > 0
+  }
+
   announce(): void {
     const waiting = this.#waiting
     this.#waiting = new Set()

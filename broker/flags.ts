@@ -11,6 +11,7 @@ const text = { type: 'string' } as const
 
 /** What a broker can be started with without a file: development and tests. Everything else has its default. */
 const FLAGS = {
+  help: { type: 'boolean', short: 'h' },
   config: text,
   'trust-domain': text,
   listen: text,
@@ -31,7 +32,7 @@ const FLAGS = {
   'log-level': text,
 } as const
 
-export const USAGE = `usage: broker --config FILE
+const USAGE = `usage: broker --config FILE
        broker config-check FILE
        broker --trust-domain NAME --data DIR (--jwks FILE --issuer URL | --kubeconfig FILE) [--listen 127.0.0.1:0]
               [--operations-listen 127.0.0.1:0] [--templates DIR] [--bundle-file FILE] [--agent NAMESPACE/NAME]...
@@ -39,17 +40,18 @@ export const USAGE = `usage: broker --config FILE
               [--authority-lifetime 14d] [--log-level info]`
 
 /** What the command line asks for. */
-export type Command = { readonly run: BrokerConfig } | { readonly checked: string }
+export type Command = { readonly run: BrokerConfig } | { readonly checked: string } | { readonly help: string }
 
 /** @throws `IdentityError` `config_invalid`. */
 export function readCommand(args: readonly string[]): Command {
   const { values, positionals } = parse(args)
+  if (values.help) return { help: USAGE }
   if (positionals[0] === 'config-check' && positionals[1] !== undefined && positionals.length === 2) {
     readBrokerConfig(positionals[1])
     return { checked: positionals[1] }
   }
   if (positionals.length > 0) throw new IdentityError('config_invalid', USAGE)
-  const { config, ...flags } = values
+  const { config, help: _help, ...flags } = values
   if (config === undefined) return { run: configOfFlags(flags) }
   if (Object.keys(flags).length > 0) {
     throw new IdentityError('config_invalid', `--config stands alone; set the rest in the file\n${USAGE}`)
@@ -65,7 +67,7 @@ function parse(args: readonly string[]) {
   }
 }
 
-type Flags = Omit<ReturnType<typeof parse>['values'], 'config'>
+type Flags = Omit<ReturnType<typeof parse>['values'], 'config' | 'help'>
 
 /** The same schema, filled from flags: the same messages, the same defaults. */
 function configOfFlags(flags: Flags): BrokerConfig {

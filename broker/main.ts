@@ -11,6 +11,10 @@ import { startBroker } from './broker.ts'
 import { type Command, readCommand } from './flags.ts'
 
 async function main(command: Command): Promise<void> {
+  if ('help' in command) {
+    process.stdout.write(`${command.help}\n`)
+    return
+  }
   if ('checked' in command) {
     process.stdout.write(`${command.checked}: ok\n`)
     return

@@ -1,3 +1,4 @@
+import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
@@ -47,7 +48,7 @@ export class SqliteLedger implements Ledger {
 
   /** @throws `IdentityError` `store_unavailable`, `store_corrupt` or `store_too_new`. */
   static async open({ clock, onLost, onStopped, ...options }: SqliteLedgerOptions): Promise<SqliteLedger> {
-    const worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), {
+    const worker = new Worker(new URL(`./sqlite-worker${extname(import.meta.filename)}`, import.meta.url), {
       workerData: options,
       name: 'ledger',
       // Flags of the process that are not for a worker would keep it from starting.

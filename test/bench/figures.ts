@@ -2,7 +2,9 @@ import type { Figure } from './figure.ts'
 import { agentMemory } from './figures/agent-memory.ts'
 import { connectedAgents } from './figures/connected-agents.ts'
 import { issuance, issuanceInBatches } from './figures/issuance.ts'
+import { issuanceReviewed } from './figures/issuance-reviewed.ts'
 import { ledgerGrowth } from './figures/ledger-growth.ts'
+import { nodePublish } from './figures/node-publish.ts'
 import { shortestTtl } from './figures/shortest-ttl.ts'
 import { tail } from './figures/tail.ts'
 import { tokenReviews } from './figures/token-reviews.ts'
@@ -12,6 +14,7 @@ import { warmFetch } from './figures/warm-fetch.ts'
 export const FIGURES: readonly Figure[] = [
   issuance,
   issuanceInBatches,
+  issuanceReviewed,
   tail,
   connectedAgents,
   ledgerGrowth,
@@ -20,4 +23,5 @@ export const FIGURES: readonly Figure[] = [
   warmFetch,
   shortestTtl('10s', true),
   shortestTtl('5s', false),
+  nodePublish,
 ]

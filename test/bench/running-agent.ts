@@ -9,9 +9,9 @@ import { type Believes, metricOf, type RunningBroker, startBroker } from './runn
 import { type Stage, TRUST_DOMAIN } from './stage.ts'
 
 /** As the agent's image starts it: what it makes is short-lived, and there is little of it. */
-export const AGENT_NODE_ARGS = ['--max-semi-space-size=1'] as const
+export const AGENT_NODE_ARGS = (process.env['BENCH_AGENT_NODE_ARGS'] ?? '--max-semi-space-size=1').split(' ')
 
-const AGENT = join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
+export const AGENT = process.env['BENCH_AGENT'] ?? join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
 
 /** An agent with declared workloads, alone on the core that is measured; its broker is on the other. */
 export interface RunningAgent {

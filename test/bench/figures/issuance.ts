@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Effort, Figure, Measured } from '../figure.ts'
 import { OTHER_CORE } from '../machine/cores.ts'
 import { aboveFloor } from '../machine/floor.ts'
@@ -11,6 +12,8 @@ import { fixed, median } from '../statistics.ts'
 const NODES = 8
 /** Calls in flight on each. */
 const IN_FLIGHT = 8
+/** V8 goes on optimising for seconds. */
+const WARM_UP_SECONDS = 5
 const SECONDS = { quick: 2, normal: 4, long: 10 } as const
 const ROUNDS = { quick: 3, normal: 5, long: 9 } as const
 
@@ -27,6 +30,14 @@ export async function brokerUnderLoad(
   return { broker, load }
 }
 
+interface CostOptions {
+  readonly seconds: number
+  readonly rounds: number
+  readonly batch: number
+  /** How long the broker remembers a token: each is used once in a round, and then not for so long. */
+  readonly forgetMs?: number
+}
+
 /** What a closed loop costs, as medians over its rounds. */
 export interface Cost {
   readonly wallMicros: number
@@ -40,12 +51,13 @@ export interface Cost {
 
 export async function costOf(
   { broker, load }: { broker: RunningBroker; load: Remote<LoadCommands> },
-  { seconds, rounds, batch }: { seconds: number; rounds: number; batch: number },
+  { seconds, rounds, batch, forgetMs = 0 }: CostOptions,
 ): Promise<Cost> {
-  const shape = { inFlight: batch === 1 ? IN_FLIGHT : 2, batch }
-  await load.ask('closedLoop', { seconds: 2, ...shape })
+  const shape = { inFlight: batch === 1 ? IN_FLIGHT : 2, batch, once: forgetMs > 0 }
+  await load.ask('closedLoop', { seconds: WARM_UP_SECONDS, ...shape })
   const costs: Cost[] = []
   for (let round = 0; round < rounds; round += 1) {
+    await delay(forgetMs)
     const { result, floor } = await aboveFloor(async () => {
       const before = broker.cpuMs()
       const loop = await load.ask('closedLoop', { seconds, ...shape })

@@ -33,7 +33,7 @@ export function shortestTtl(ttl: string, goal: boolean): Figure {
             looks: streams.looks + files.looks,
             fewestRenewals: Math.min(streams.fewestUpdates, files.fewestUpdates) - 1,
           },
-          ...(goal ? { goal: 'none', met: gaps === 0 } : {}),
+          ...(goal ? { goal: '0 gaps', met: gaps === 0 } : {}),
           note: `${streams.looks + files.looks} looks at files and streams; the least time left was ${fixed(least / 1000, 2)} s; each was renewed at least ${Math.min(streams.fewestUpdates, files.fewestUpdates) - 1} times${problems.length > 0 ? `; ${problems.join('; ')}` : ''}`,
         },
       ]

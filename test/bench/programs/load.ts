@@ -27,13 +27,17 @@ const commands = {
     }
   },
 
-  /** `inFlight` calls of `batch` SVIDs on each connection, the next as soon as one is answered. */
-  async closedLoop({ seconds, inFlight, batch }: { seconds: number; inFlight: number; batch: number }) {
+  /**
+   * `inFlight` calls of `batch` SVIDs on each connection, the next as soon as one is answered; with `once`, until every
+   * ticket was used.
+   */
+  async closedLoop({ seconds, inFlight, batch, once = false }: ClosedLoop) {
     const begin = performance.now()
     const end = begin + seconds * 1000
     const latencies: number[] = []
+    for (const node of nodes) node.next = 0
     const loop = async (node: (typeof nodes)[number]) => {
-      while (performance.now() < end) {
+      while (performance.now() < end && !(once && node.next + batch > node.pool.length)) {
         const sent = performance.now()
         await issue(node, batch)
         latencies.push(performance.now() - sent)
@@ -70,6 +74,13 @@ const commands = {
 
 export type LoadCommands = typeof commands
 
+export interface ClosedLoop {
+  readonly seconds: number
+  readonly inFlight: number
+  readonly batch: number
+  readonly once?: boolean
+}
+
 export interface TokensOfNode {
   readonly agentToken: string
   readonly pods: readonly Omit<Ticket, 'csr'>[]
@@ -80,7 +91,7 @@ async function issue(node: (typeof nodes)[number], batch: number): Promise<void>
     const { token, csr, podUid } = node.pool[(node.next + index) % node.pool.length] as Ticket
     return { requestId: String(index), serviceAccountToken: token, csr, podUid }
   })
-  node.next = (node.next + batch) % node.pool.length
+  node.next = node.next + batch
   const { results } = await node.connection.service.issueX509Svids({ requests }, { timeoutMs: 60_000 })
   const refused = results.find(({ outcome }) => outcome.case !== 'svid')
   if (refused) throw new Error(`refused: ${JSON.stringify(refused.outcome.value)}`)

@@ -1,3 +1,4 @@
+import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createMetrics } from './metrics.ts'
 import { type OperationsServer, startOperationsServer } from './operations-server.ts'
@@ -34,4 +35,37 @@ test.for([
   ['/nothing', 'GET', 404],
 ] as const)('%s by %s is %d', async ([path, method, status]) => {
   expect(await get(path, method)).toMatchObject({ status })
+})
+
+/** What one raw request line is answered, up to its end. */
+function raw(line: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    const socket = connect(server.port, '127.0.0.1', () => socket.write(`${line}\r\nhost: x\r\n\r\n`))
+    socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+    socket.once('close', () => resolve(text)).once('error', reject)
+  })
+}
+
+test.for(['GET // HTTP/1.1', 'GET http://[ HTTP/1.1', 'GET \\ HTTP/1.1', 'GET * HTTP/1.1', 'GET /%00 HTTP/1.1'])(
+  '%s ends nothing but itself',
+  async (line) => {
+    expect(await raw(line)).toMatch(/^HTTP\/1\.1 4\d\d/)
+    expect(await get('/livez')).toMatchObject({ status: 200 })
+  },
+)
+
+test('idle connections do not keep a probe out', async () => {
+  const idle = await Promise.all(
+    Array.from(
+      { length: 80 },
+      () =>
+        new Promise<Socket>((resolve) => {
+          const socket = connect(server.port, '127.0.0.1', () => resolve(socket))
+          socket.on('error', () => {})
+        }),
+    ),
+  )
+  expect(await get('/livez')).toMatchObject({ status: 200 })
+  for (const socket of idle) socket.destroy()
 })

@@ -28,8 +28,8 @@ beforeAll(async () => {
   cluster = await attachCluster()
   installation = await installCountersign(cluster, {
     // Lives are short so that five authorities come and go within a minute; what depends on them is in proportion.
-    issuance: { minTtl: '2s', defaultTtl: '5s', maxTtl: '5s', agentTtl: '5s' },
-    authority: { lifetime: '16s', activationDeadline: '2s' },
+    issuance: { minTtl: '2s', defaultTtl: '4s', maxTtl: '4s', agentTtl: '4s' },
+    authority: { lifetime: '13s', activationDeadline: '1s' },
   })
   await createNamespaceWith(cluster, NAMESPACE, ['reader', 'streamer', 'deserted'])
   const pod = (name: string, node: 'node-a' | 'node-b') =>

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../cluster/base/run.ts'
@@ -24,17 +24,22 @@ export class SmallDisk {
     await rm(this.path, { recursive: true })
   }
 
-  /** Takes all the room that is left. */
+  /** Takes all the room that is left, or has become free since. */
   async fill(): Promise<void> {
     const { bavail, bsize } = await statfs(this.path)
-    await writeFile(this.#ballast, Buffer.alloc(bavail * bsize))
+    await appendFile(this.#ballast, Buffer.alloc(bavail * bsize)).catch(fullBefore)
   }
 
   async free(): Promise<void> {
-    await rm(this.#ballast)
+    await rm(this.#ballast, { force: true })
   }
 
   get #ballast(): string {
     return join(this.path, 'ballast')
   }
+}
+
+/** The ledger was quicker. */
+function fullBefore(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOSPC') throw error
 }

@@ -1,6 +1,9 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Registry } from 'prom-client'
+
+/** Not by `import`: that would read every export of node:http, WebSocket among them, which is 15 MiB of undici. */
+const { createServer } = process.getBuiltinModule('node:http')
 
 /** What is asked by those who run the program. */
 export interface Operations {

@@ -43,7 +43,8 @@ const STOP_MS = 10_000
 export async function startAgent(config: AgentConfig, { clock, random, log }: AgentSurroundings): Promise<Agent> {
   const { trustDomain, tokenFile, nodeName, bootstrapBundleFile: bootstrapFile } = config
   const saved = new SavedBundles(config.stateDirectory, trustDomain)
-  const bundles = await bootstrapBundles({ trustDomain, bootstrapFile, saved })
+  const readTrust = () => bootstrapBundles({ trustDomain, bootstrapFile, saved, now: clock.now() })
+  const bundles = await readTrust()
   const lifecycle = new Lifecycle(clock)
   const observation = new Observation(log)
 
@@ -53,10 +54,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     bundles,
     {
       target: {
-        enforce: async (newest, signal) => {
-          await workloads.enforce(newest, signal)
-          await saved.write(newest)
-        },
+        enforce: (newest, signal) => saved.writeAround(newest, () => workloads.enforce(newest, signal)),
         renewSignedBy: (authorityKeyIds, signal) => workloads.renewSignedBy(authorityKeyIds, signal),
         serialNumbers: () => workloads.serialNumbers(),
       },
@@ -67,7 +65,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
           rotation.brokerReturned()
         },
       },
-      reloadTrust: async (held) => newerTrust(held, await bootstrapBundles({ trustDomain, bootstrapFile, saved })),
+      reloadTrust: async (held) => newerTrust(held, await readTrust(), clock.now()),
       clock,
       random,
     },

@@ -41,9 +41,11 @@ export const agentConfigSchema = z
     bootstrapBundleFile: path
       .optional()
       .describe(
-        'The trust bundle to begin with: PEM, or a SPIFFE bundle document. What the agent saved last is used if newer.',
+        'The trust bundle to begin with: PEM, or a SPIFFE bundle document. What the agent saved last stays in force until a document has a higher sequence, or, for PEM, until every authority that was saved has expired. To begin anew by hand: stop the agent, remove bundles.json from stateDirectory, start it.',
       ),
-    stateDirectory: path.describe('A folder that outlives the agent: bundles and records of volumes, no secrets.'),
+    stateDirectory: path.describe(
+      'A folder that outlives the agent: bundles and records of volumes, no secrets. Nobody else may write in it.',
+    ),
     csi: z
       .strictObject({
         pluginsRegistry: path

@@ -1,13 +1,15 @@
-import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Clock } from '../../core/runtime/clock.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import { encodeBundleDocument } from '../../core/spiffe/bundle-document.ts'
 import { bundleToPem, x509Bundle, type X509Bundle } from '../../core/spiffe/bundle.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { FakeBrokerAuthorities } from '../../test/fakes/fake-broker-authorities.ts'
-import { bootstrapBundles, newerOf } from './bootstrap.ts'
+import { bootstrapBundles, newerTrust, supersedes } from './bootstrap.ts'
+import type { Bundles } from '../workloads/workload.ts'
 import { SavedBundles } from './saved-bundles.ts'
 
 const trustDomain = TrustDomain.parse('test.example')
@@ -27,20 +29,46 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }))
 
 const numbered = ({ authorities }: X509Bundle, sequence: bigint) => x509Bundle(trustDomain, authorities, { sequence })
-const dated = (own: X509Bundle, writtenAtMs: number) => ({ bundles: { own, federated: [] }, writtenAtMs })
-const load = () => bootstrapBundles({ trustDomain, bootstrapFile, saved })
+const DAY_MS = 24 * 3_600_000
+/** The authorities of these tests live for 14 days. */
+const later = (days: number) => new Date(systemClock.now().getTime() + days * DAY_MS)
+const load = (now = systemClock.now()) => bootstrapBundles({ trustDomain, bootstrapFile, saved, now })
+const derOf = ({ own }: Bundles) => own.authorities.map(({ der }) => der)
 
-describe('which is newer', () => {
+/** A bundle whose authorities have expired by {@link later}(10), but not yet now. */
+const fiveDaysAgo: Clock = { ...systemClock, now: () => later(-5) }
+const shortLived = (await FakeBrokerAuthorities.create(trustDomain, fiveDaysAgo)).bundle
+
+describe('what is found takes the place of what is held', () => {
   test.for([
-    { name: 'the higher sequence, saved', saved: [5n, 1], file: [4n, 9], wins: 'saved' },
-    { name: 'the higher sequence, in the file', saved: [4n, 9], file: [5n, 1], wins: 'file' },
-    { name: 'the same sequence: what was saved', saved: [5n, 1], file: [5n, 9], wins: 'saved' },
-    { name: 'a file without sequence that is younger', saved: [5n, 1], file: [0n, 9], wins: 'file' },
-    { name: 'a file without sequence that is older', saved: [5n, 9], file: [0n, 1], wins: 'saved' },
-  ] as const)('$name', ({ saved: [a, aMs], file: [b, bMs], wins }) => {
-    const result = newerOf(dated(numbered(one, a), aMs), dated(numbered(other, b), bMs))
-    expect(result?.own.authorities[0]).toBe((wins === 'saved' ? one : other).authorities[0])
+    { name: 'with a higher sequence', held: 4n, found: 5n, takes: true },
+    { name: 'not with the same', held: 5n, found: 5n, takes: false },
+    { name: 'not with a lower one', held: 5n, found: 4n, takes: false },
+    { name: 'not without one', held: 5n, found: 0n, takes: false },
+    { name: 'not without one, where there is none either', held: 0n, found: 0n, takes: false },
+    { name: 'once all that is held has expired, without one', held: 5n, found: 0n, at: 10, takes: true },
+    { name: 'once all that is held has expired, with a lower one', held: 5n, found: 4n, at: 10, takes: true },
+    { name: 'not where both have expired', held: 5n, found: 0n, at: 20, takes: false },
+  ])('$name', ({ held, found, at = 0, takes }) => {
+    expect(supersedes(numbered(other, found), numbered(shortLived, held), later(at))).toBe(takes)
   })
+
+  test('not while one of several is still valid', () => {
+    const both = x509Bundle(trustDomain, [...shortLived.authorities, ...one.authorities], { sequence: 5n })
+    expect(supersedes(numbered(other, 0n), both, later(10))).toBe(false)
+  })
+})
+
+describe('after a broker that was not believed', () => {
+  const bundles = (own: X509Bundle): Bundles => ({ own, federated: [] })
+
+  test('a file without a sequence takes nothing of what the broker said', () =>
+    expect(newerTrust(bundles(numbered(one, 5n)), bundles(numbered(other, 0n)), later(0)).own.sequence).toBe(5n))
+
+  test('a file that was put right is taken while the broker has said nothing yet', () =>
+    expect(derOf(newerTrust(bundles(numbered(one, 0n)), bundles(numbered(other, 0n)), later(0)))).toEqual(
+      other.authorities.map(({ der }) => der),
+    ))
 })
 
 test('PEM is a bundle to begin with', async () => {
@@ -60,12 +88,64 @@ test('what was enforced last is, federated bundles and all, when the file is gon
   expect(federated.map(({ trustDomain: domain }) => domain.toString())).toEqual(['partner.example'])
 })
 
-test('a younger file without a sequence replaces what was saved', async () => {
+test('a file that is projected anew around old contents brings back no authority that was withdrawn', async () => {
   await saved.write({ own: numbered(one, 7n), federated: [] })
   await writeFile(bootstrapFile, bundleToPem(other))
-  const later = systemClock.now().getTime() / 1000 + 60
-  await utimes(bootstrapFile, later, later)
-  expect((await load()).own.authorities[0]?.der.equals(other.authorities[0]?.der ?? Buffer.alloc(0))).toBe(true)
+  const young = systemClock.now().getTime() / 1000 + 60
+  await utimes(bootstrapFile, young, young)
+  expect(derOf(await load())).toEqual(one.authorities.map(({ der }) => der))
+})
+
+test('a document with a higher sequence does count, however old its file', async () => {
+  await saved.write({ own: numbered(one, 7n), federated: [partner] })
+  await writeFile(bootstrapFile, encodeBundleDocument({ x509: numbered(other, 8n), jwtAuthorities: [] }))
+  await utimes(bootstrapFile, 1, 1)
+  const bundles = await load()
+  expect(bundles.own.sequence).toBe(8n)
+  expect(bundles.federated).toHaveLength(1)
+})
+
+test('PEM counts once everything that was saved has expired, or was removed', async () => {
+  await saved.write({ own: numbered(shortLived, 7n), federated: [] })
+  await writeFile(bootstrapFile, bundleToPem(other))
+  const expected = other.authorities.map(({ der }) => der)
+  expect(derOf(await load(later(10)))).toEqual(expected)
+  expect(derOf(await load())).not.toEqual(expected)
+  await rm(saved.file)
+  expect(derOf(await load())).toEqual(expected)
+})
+
+describe('a bundle that comes is saved', () => {
+  test('before it is enforced, so that an agent that dies halfway comes back with it', async () => {
+    const dies = () => Promise.reject(new Error('died'))
+    await expect(saved.writeAround({ own: numbered(one, 7n), federated: [] }, dies)).rejects.toThrow('died')
+    expect((await load()).own.sequence).toBe(7n)
+  })
+
+  test('after it is enforced, where the disk took it no sooner', async () => {
+    await writeFile(join(directory, 'state'), 'no folder')
+    const enforced = () => rm(join(directory, 'state'))
+    await saved.writeAround({ own: numbered(one, 7n), federated: [] }, enforced)
+    expect((await load()).own.sequence).toBe(7n)
+  })
+})
+
+describe('what others may write is not begun with', () => {
+  test.for([
+    { name: 'the folder', mode: 0o770, of: () => join(directory, 'state') },
+    { name: 'the file', mode: 0o666, of: () => saved.file },
+  ])('$name', async ({ mode, of }) => {
+    await saved.write({ own: numbered(one, 7n), federated: [] })
+    await writeFile(bootstrapFile, bundleToPem(other))
+    await chmod(of(), mode)
+    await expect(load()).rejects.toMatchObject({ code: 'config_invalid' })
+  })
+
+  test('a folder that others may look into is fine', async () => {
+    await mkdir(join(directory, 'state'), { mode: 0o755 })
+    await saved.write({ own: numbered(one, 7n), federated: [] })
+    expect((await load()).own.sequence).toBe(7n)
+  })
 })
 
 test('what was saved and is damaged counts for nothing', async () => {
@@ -87,7 +167,9 @@ describe('never trust on first use: without a bundle there is no start', () => {
   })
 
   test('no setting', async () => {
-    await expect(bootstrapBundles({ trustDomain, bootstrapFile: undefined, saved })).rejects.toMatchObject({
+    await expect(
+      bootstrapBundles({ trustDomain, bootstrapFile: undefined, saved, now: later(0) }),
+    ).rejects.toMatchObject({
       code: 'bundle_invalid',
     })
   })

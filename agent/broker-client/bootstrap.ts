@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { decodeBundleDocument } from '../../core/spiffe/bundle-document.ts'
 import { bundleFromPem, type X509Bundle } from '../../core/spiffe/bundle.ts'
@@ -6,28 +6,25 @@ import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import type { Bundles } from '../workloads/workload.ts'
 import type { SavedBundles } from './saved-bundles.ts'
 
-/** A bundle and when it was written, in milliseconds since 1970. */
-export interface Dated {
-  readonly bundles: Bundles
-  readonly writtenAtMs: number
+/**
+ * Whether `found` takes the place of what is `held`. By sequence alone: when a file was written says nothing about when
+ * its contents were true, for a ConfigMap is projected anew around old ones. A file without a sequence, or with a lower
+ * one, counts only once nothing that is held can be valid any more; by then there is nothing left to roll back.
+ */
+export function supersedes(found: X509Bundle, held: X509Bundle, now: Date): boolean {
+  return found.sequence > held.sequence || (!hasValidAuthority(held, now) && hasValidAuthority(found, now))
+}
+
+function hasValidAuthority({ authorities }: X509Bundle, now: Date): boolean {
+  return authorities.some(({ notAfter }) => notAfter > now)
 }
 
 /**
- * Which of the two to begin with. The newer one: by sequence where both have one, else by when it was written. Not both
- * together, for what one of them no longer holds may have been taken out for a reason.
+ * What to trust after the broker was not believed: what is on disk may have become newer than what is held. What is held
+ * without a sequence came from the operator's file and from nobody else, and so follows it.
  */
-export function newerOf(saved: Dated | undefined, file: Dated | undefined): Bundles | undefined {
-  if (!saved || !file) return (saved ?? file)?.bundles
-  const [savedSequence, fileSequence] = [saved.bundles.own.sequence, file.bundles.own.sequence]
-  const fileIsNewer =
-    savedSequence > 0n && fileSequence > 0n ? fileSequence > savedSequence : file.writtenAtMs > saved.writtenAtMs
-  // The file knows our own trust domain alone.
-  return fileIsNewer ? { own: file.bundles.own, federated: saved.bundles.federated } : saved.bundles
-}
-
-/** What to trust after the broker was not believed: what is on disk may have become newer than what is held. */
-export function newerTrust(held: Bundles, found: Bundles): Bundles {
-  return found.own.sequence > held.own.sequence || found.own.sequence === 0n ? found : held
+export function newerTrust(held: Bundles, found: Bundles, now: Date): Bundles {
+  return held.own.sequence === 0n || supersedes(found.own, held.own, now) ? found : held
 }
 
 interface Sources {
@@ -35,35 +32,35 @@ interface Sources {
   /** A file that the operator provides (ConfigMap, ClusterTrustBundle): PEM, or a SPIFFE bundle document. */
   readonly bootstrapFile: string | undefined
   readonly saved: SavedBundles
+  readonly now: Date
 }
 
 /**
- * The trust to begin with: what was saved last or what the operator's file holds; never whatever the other side shows
- * (design §3).
+ * The trust to begin with: what was saved last or what the operator's file holds, whichever {@link supersedes} the other;
+ * never both together, for what one of them no longer holds may have been withdrawn; and never whatever the other side
+ * shows (design §3).
  *
- * @throws {@link IdentityError} `bundle_invalid` if there is neither.
+ * @throws {@link IdentityError} `bundle_invalid` if there is neither; `config_invalid` if others may write what is saved.
  */
-export async function bootstrapBundles({ trustDomain, bootstrapFile, saved }: Sources): Promise<Bundles> {
-  const bundles = await saved.read()
-  const before = bundles && { bundles, writtenAtMs: await writtenAt(saved.file) }
-  const file = bootstrapFile === undefined ? undefined : await fileBundle(bootstrapFile, trustDomain, before)
-  const newest = newerOf(before, file)
-  if (!newest) {
-    throw new IdentityError('bundle_invalid', 'there is no trust bundle to begin with: give bootstrapBundleFile')
-  }
-  return newest
+export async function bootstrapBundles({ trustDomain, bootstrapFile, saved, now }: Sources): Promise<Bundles> {
+  const before = await saved.read()
+  const own = bootstrapFile === undefined ? undefined : await fileBundle(bootstrapFile, trustDomain, before)
+  if (before && own) return supersedes(own, before.own, now) ? { own, federated: before.federated } : before
+  if (before) return before
+  if (own) return { own, federated: [] }
+  throw new IdentityError('bundle_invalid', 'there is no trust bundle to begin with: give bootstrapBundleFile')
 }
 
 /** An unreadable file matters only where nothing was saved. */
 async function fileBundle(
   file: string,
   trustDomain: TrustDomain,
-  saved: Dated | undefined,
-): Promise<Dated | undefined> {
+  saved: Bundles | undefined,
+): Promise<X509Bundle | undefined> {
   try {
     const own = parseBundle(trustDomain, await readFile(file, 'utf8'))
     if (own.authorities.length === 0) throw new IdentityError('bundle_invalid', `${file} holds no authority`)
-    return { bundles: { own, federated: [] }, writtenAtMs: await writtenAt(file) }
+    return own
   } catch (error) {
     if (saved) return undefined
     if (error instanceof IdentityError) throw error
@@ -75,8 +72,4 @@ function parseBundle(trustDomain: TrustDomain, text: string): X509Bundle {
   return text.trimStart().startsWith('{')
     ? decodeBundleDocument(trustDomain, text).x509
     : bundleFromPem(trustDomain, text)
-}
-
-async function writtenAt(file: string): Promise<number> {
-  return (await stat(file)).mtimeMs
 }

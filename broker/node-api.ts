@@ -61,6 +61,7 @@ export async function startNodeApi(
   const endpoint = new GrpcEndpoint(
     serviceOf(config, parts, (peer) => connections.callerOf(peer)),
     (call) => callEnded(call, parts),
+    clock,
   )
   const connections: Connections = new Connections({
     clock,

@@ -4,7 +4,7 @@ import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { nameConnection } from '../../proto/named-connection.ts'
 import { type Caller, judgeCaller } from './caller.ts'
 
-/** An agent keeps one connection; while it replaces it, two. */
+/** An agent keeps one connection; while it replaces it, two. What is beyond that is dead, or not an agent's program. */
 const MAX_PER_NODE = 8
 /** Time enough to attest a node; nothing else can be done without a certificate. */
 const ANONYMOUS_LIFE_MS = 30_000
@@ -25,7 +25,8 @@ interface Dependencies {
 export class Connections {
   readonly #deps: Dependencies
   readonly #callers = new Map<string, Caller>()
-  readonly #perNode = new Map<string, number>()
+  /** By node, oldest first. */
+  readonly #perNode = new Map<string, Set<TLSSocket>>()
   #number = 0
 
   constructor(deps: Dependencies) {
@@ -46,7 +47,7 @@ export class Connections {
     const address = socket.remoteAddress ?? 'unknown'
     const caller = judgeCaller(chain, bundle(), clock.now())
     onJudged(caller, address)
-    if (caller.kind === 'agent' && !this.#enter(caller.nodeName, socket)) return
+    if (caller.kind === 'agent') this.#enter(caller.nodeName, socket)
     this.#number += 1
     const name = `${caller.kind === 'agent' ? caller.nodeName : address}#${this.#number}`
     nameConnection(socket, name)
@@ -60,19 +61,20 @@ export class Connections {
     inject(socket)
   }
 
-  #enter(nodeName: string, socket: TLSSocket): boolean {
-    const count = this.#perNode.get(nodeName) ?? 0
-    if (count >= MAX_PER_NODE) {
-      socket.destroy()
-      return false
-    }
-    this.#perNode.set(nodeName, count + 1)
+  /** At the limit the oldest goes: an agent must always be able to come back, whatever became of its connections. */
+  #enter(nodeName: string, socket: TLSSocket): void {
+    const sockets = this.#perNode.get(nodeName) ?? new Set()
+    this.#perNode.set(nodeName, sockets.add(socket))
     socket.once('close', () => {
-      const left = (this.#perNode.get(nodeName) ?? 1) - 1
-      if (left === 0) this.#perNode.delete(nodeName)
-      else this.#perNode.set(nodeName, left)
+      sockets.delete(socket)
+      if (sockets.size === 0 && this.#perNode.get(nodeName) === sockets) this.#perNode.delete(nodeName)
     })
-    return true
+    if (sockets.size <= MAX_PER_NODE) return
+    const [oldest] = sockets
+    if (oldest) {
+      sockets.delete(oldest)
+      oldest.destroy()
+    }
   }
 
   async #destroyInTime(socket: TLSSocket, caller: Caller, closed: AbortSignal): Promise<void> {

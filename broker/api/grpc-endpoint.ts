@@ -1,8 +1,9 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { Server } from '@grpc/grpc-js'
 import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { NodeService } from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import { addService, type EndedCall, type Handlers } from '../../proto/grpc-server.ts'
+import { InjectedConnections } from '../../proto/injected-connection.ts'
 
 /** Largest message taken. A full batch of usual tokens and requests is below 200 KiB. */
 const MAX_MESSAGE_BYTES = 1024 * 1024
@@ -14,11 +15,11 @@ const KEEPALIVE_TIMEOUT_MS = 20_000
 /** A gRPC server without a listener: connections are handed to it once they are judged. */
 export class GrpcEndpoint {
   readonly #server: Server
-  readonly #injector: ReturnType<Server['createConnectionInjector']>
+  readonly #injected: InjectedConnections
   #open = 0
   #onIdle: () => void = () => {}
 
-  constructor(handlers: Handlers<typeof NodeService>, ended: (call: EndedCall) => void) {
+  constructor(handlers: Handlers<typeof NodeService>, ended: (call: EndedCall) => void, clock: Clock) {
     this.#server = new Server({
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_concurrent_streams': MAX_STREAMS,
@@ -28,8 +29,7 @@ export class GrpcEndpoint {
       'grpc.enable_channelz': 0,
     })
     addService(this.#server, NodeService, handlers, ended)
-    // TLS is behind us by then: the socket is handed over as it stands.
-    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure())
+    this.#injected = new InjectedConnections(this.#server, clock)
   }
 
   inject(socket: TLSSocket): void {
@@ -38,7 +38,7 @@ export class GrpcEndpoint {
       this.#open -= 1
       if (this.#open === 0) this.#onIdle()
     })
-    this.#injector.injectConnection(socket)
+    this.#injected.inject(socket)
   }
 
   /** Takes no new calls, lets those that are running end for `graceMs`, and then ends what is left. */
@@ -49,7 +49,7 @@ export class GrpcEndpoint {
     const done = new AbortController()
     if (this.#open > 0) await Promise.race([idle, clock.sleep(graceMs, done.signal).catch(() => {})])
     done.abort()
-    this.#injector.destroy()
+    this.#injected.destroy()
     this.#server.forceShutdown()
   }
 }

@@ -132,6 +132,45 @@ describe('anchors', () => {
   })
 })
 
+describe('keys that come from the peer', () => {
+  /** The same certificate, and how often somebody has asked for its key. */
+  function watched(certificate: Certificate): { certificate: Certificate; asked: () => number } {
+    let asked = 0
+    const get = () => {
+      asked += 1
+      return certificate.spki
+    }
+    return { certificate: Object.defineProperty({ ...certificate }, 'spki', { get }), asked: () => asked }
+  }
+
+  test.for([
+    { name: 'no anchor at the end', anchors: [other.certificate] },
+    { name: 'an anchor by name alone', anchors: [{ ...other.certificate, subject: root.certificate.subject }] },
+    {
+      name: 'an anchor that signed something else',
+      anchors: [{ ...other.certificate, subject: root.certificate.subject, subjectKeyIdentifier: undefined }],
+    },
+  ])('verify nothing: $name', async ({ anchors }) => {
+    const [end, ...intermediates] = (await chainOf(3, 3)).map(watched)
+    if (!end) throw new TypeError('no chain')
+    const chain = [end, ...intermediates].map(({ certificate }) => certificate)
+    expect(() => verifyChain(chain, anchors, AT)).toThrow(refusal('chain_untrusted', 'does not lead'))
+    expect(intermediates.map(({ asked }) => asked())).toEqual([0, 0, 0])
+  })
+
+  test('an intermediate that was not signed by the one above it', async () => {
+    const [end, last, first] = await chainOf(2, 2)
+    if (!end || !last || !first) throw new TypeError('no chain')
+    const forged: Certificate = { ...last, signature: end.signature }
+    expect(() => verifyChain([end, forged, first], [root.certificate], AT)).toThrow(
+      refusal('chain_untrusted', 'does not lead'),
+    )
+    expect(() => verifyChain([{ ...end, signature: last.signature }, last, first], [root.certificate], AT)).toThrow(
+      refusal('chain_untrusted', 'does not lead'),
+    )
+  })
+})
+
 test('an empty chain is refused', () => {
   expect(() => verifyChain([], [root.certificate], AT)).toThrow(refusal('chain_untrusted', 'empty'))
 })

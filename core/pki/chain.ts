@@ -2,6 +2,7 @@ import { IdentityError } from '../runtime/errors.ts'
 import type { Certificate } from './certificate.ts'
 import { OID } from './oid.ts'
 import { verifyWith } from './signature-algorithm.ts'
+import { isVerificationKey } from './verification-key.ts'
 
 /** A path longer than this is refused before anything is verified. */
 export const MAX_CHAIN = 8
@@ -33,28 +34,39 @@ export function verifyChain(
   if (chain.length === 0) untrusted('the chain is empty')
   if (chain.length > MAX_CHAIN) untrusted(`the chain has more than ${MAX_CHAIN} certificates`)
 
-  const path: Certificate[] = []
+  // Names are cheap, and anybody can write them; signatures are dear. None is verified with a key that comes from the
+  // peer before the certificate with that key is known to be an anchor's, or vouched for by one.
   for (const [index, certificate] of chain.entries()) {
-    path.push(certificate)
-    const anchor = anchors.find((candidate) => isIssuer(candidate, certificate))
-    if (anchor) path.push(anchor)
-    const next = chain[index + 1]
-    if (!anchor && !(next && isIssuer(next, certificate))) break
-    if (anchor) {
-      checkPath(path, at, purpose)
-      return path
-    }
+    const below = chain[index - 1]
+    if (below && !namesIssuer(below, certificate)) break
+    const anchor = anchors.find(
+      (candidate) => namesIssuer(certificate, candidate) && isSignedBy(certificate, candidate),
+    )
+    if (!anchor) continue
+    const path = [...chain.slice(0, index + 1), anchor]
+    checkSignatures(path)
+    checkPath(path, at, purpose)
+    return path
   }
-  return untrusted('the chain does not lead to an authority of the trust domain')
+  return leadsNowhere()
 }
 
-/** Whether `issuer` signed `certificate`, as its names, its key identifiers and the signature say. */
-function isIssuer(issuer: Certificate, certificate: Certificate): boolean {
-  const { signatureAlgorithm, authorityKeyIdentifier } = certificate
-  if (!certificate.issuer.equals(issuer.subject)) return false
-  if (authorityKeyIdentifier && issuer.subjectKeyIdentifier?.equals(authorityKeyIdentifier) === false) return false
-  if (!signatureAlgorithm) return false
-  return verifyWith(signatureAlgorithm, certificate.tbs, issuer.spki, certificate.signature)
+/** Whether `issuer` may be the one that signed `certificate`, as its names and its key identifiers say. */
+function namesIssuer({ issuer: name, authorityKeyIdentifier }: Certificate, issuer: Certificate): boolean {
+  if (!name.equals(issuer.subject)) return false
+  return !(authorityKeyIdentifier && issuer.subjectKeyIdentifier?.equals(authorityKeyIdentifier) === false)
+}
+
+function isSignedBy({ signatureAlgorithm, tbs, signature }: Certificate, { spki }: Certificate): boolean {
+  return !!signatureAlgorithm && isVerificationKey(spki) && verifyWith(signatureAlgorithm, tbs, spki, signature)
+}
+
+/** From the anchor down, the one link apart that is known to be good: each key is vouched for before it is used. */
+function checkSignatures(path: readonly Certificate[]): void {
+  for (let index = path.length - 3; index >= 0; index -= 1) {
+    const [certificate, issuer] = path.slice(index, index + 2)
+    if (!certificate || !issuer || !isSignedBy(certificate, issuer)) leadsNowhere()
+  }
 }
 
 /** What must hold of each certificate of a path whose signatures are good. */
@@ -92,6 +104,10 @@ function checkPurpose({ extendedKeyUsage }: Certificate, purpose: 'serverAuth' |
   if (!allowed.includes(OID[purpose]) && !allowed.includes(OID.anyExtendedKeyUsage)) {
     untrusted(`a certificate of the chain is not for ${purpose}`)
   }
+}
+
+function leadsNowhere(): never {
+  return untrusted('the chain does not lead to an authority of the trust domain')
 }
 
 function untrusted(what: string): never {

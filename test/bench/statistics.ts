@@ -12,10 +12,6 @@ export function median(values: readonly number[]): number {
   return percentile(values, 50)
 }
 
-export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
-}
-
 /** Text of a number with `digits` after the point. */
 export function fixed(value: number, digits = 1): string {
   return value.toFixed(digits)

@@ -15,7 +15,7 @@ export const connectedAgents: Figure = {
   name: 'connected-agents',
   async measure(stage, effort) {
     const agents = stage.remote<SyncAgentsCommands>('sync-agents.ts', OTHER_CORE)
-    const { jwks, issuer } = await agents.ask('jwks', undefined as never)
+    const { jwks, issuer } = await agents.ask('jwks', undefined)
     const broker = await startBroker(stage, { jwks: stage.write('jwks.json', jwks), issuer })
     const { address, bundleFile } = broker
     const [few, many] = STEPS[effort]

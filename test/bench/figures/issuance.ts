@@ -20,10 +20,10 @@ const ROUNDS = { quick: 3, normal: 5, long: 9 } as const
 /** A broker that believes the tokens of a load generator, and agents connected to it. */
 export async function brokerUnderLoad(
   stage: Stage,
-  { nodes = NODES, perNode = 2500, brokerArgs = [] as readonly string[] } = {},
+  { nodes = NODES, perNode = 1500, brokerArgs = [] as readonly string[] } = {},
 ): Promise<{ broker: RunningBroker; load: Remote<LoadCommands> }> {
   const load = stage.remote<LoadCommands>('load.ts', OTHER_CORE)
-  const { jwks, issuer } = await load.ask('jwks', undefined as never)
+  const { jwks, issuer } = await load.ask('jwks', undefined)
   const broker = await startBroker(stage, { jwks: stage.write('jwks.json', jwks), issuer }, brokerArgs)
   const { address, bundleFile } = broker
   await load.ask('connect', { broker: { address, bundleFile }, count: nodes, perNode })

@@ -1,4 +1,7 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { KeyWrap } from '../../../broker/ca/key-wrap.ts'
 import { SqliteLedger } from '../../../broker/ledger/sqlite-ledger.ts'
 import type { IssuanceIntent } from '../../../broker/ledger/ledger.ts'
 import { newSerialNumber, serialToHex } from '../../../core/pki/serial-number.ts'
@@ -33,7 +36,7 @@ export const ledgerGrowth: Figure = {
     return [
       {
         figure: `cost of an SVID with ${costs.map(({ rows }) => rows.toExponential(0)).join(', ')} rows in the ledger`,
-        value: costs.map(({ cost }) => `${fixed(cost.cpuRatio, 2)}`).join(', '),
+        value: costs.map(({ cost }) => fixed(cost.cpuRatio, 2)).join(', '),
         numbers: Object.fromEntries(costs.flatMap(({ rows, cost }) => [[`cpuRatioWith${rows}Rows`, cost.cpuRatio]])),
         floorMicros: costs.at(-1)?.cost.floorMicros,
         ratio: growth,
@@ -47,7 +50,11 @@ export const ledgerGrowth: Figure = {
 
 /** Adds rows by way of the ledger itself, so that the audit chain grows with them. */
 async function fill(stage: Stage, count: number): Promise<void> {
-  const ledger = await SqliteLedger.open({ file: `${stage.folder('broker')}/ledger.sqlite`, clock: systemClock })
+  const keyFile = join(stage.folder('broker'), 'wrapping.key')
+  if (!existsSync(keyFile)) writeFileSync(keyFile, randomBytes(32).toString('base64'), { mode: 0o600 })
+  const { auditKey } = KeyWrap.fromFile(keyFile)
+  const file = join(stage.folder('broker'), 'ledger.sqlite')
+  const ledger = await SqliteLedger.open({ file, auditKey, clock: systemClock })
   for (let left = count; left > 0; left -= BATCH) {
     await ledger.intend(Array.from({ length: Math.min(left, BATCH) }, (_, index) => intent(left - index)))
   }

@@ -19,7 +19,7 @@ export function shortestTtl(ttl: string, goal: boolean): Figure {
       await reader.ask('open', { sockets })
       await reader.ask('watch', { folders: volumes, everyMs: LOOK_EVERY_MS })
       await delay(SECONDS[effort] * 1000)
-      const { streams, files } = await reader.ask('seen', undefined as never)
+      const { streams, files } = await reader.ask('seen', undefined)
       const gaps = streams.gaps + files.gaps
       const least = Math.min(streams.leastLeftMs, files.leastLeftMs)
       const problems = [...streams.problems, ...files.problems]

@@ -3,7 +3,7 @@ import type { Random } from '../core/runtime/random.ts'
 import { RevisionKind } from '../proto/gen/countersign/node/v1/node_pb.ts'
 import { Authorities } from './ca/authorities.ts'
 import type { AuthoritySource } from './ca/authority.ts'
-import { KeyWrap } from './ca/key-wrap.ts'
+import type { KeyWrap } from './ca/key-wrap.ts'
 import type { RotationPolicy } from './ca/rotation.ts'
 import { selfSignedSource } from './ca/self-signed-source.ts'
 import { upstreamDiskSource } from './ca/upstream-disk-source.ts'
@@ -29,14 +29,20 @@ export function rotationPolicyOf({ authority, issuance }: BrokerConfig): Rotatio
 /** @throws `IdentityError` `store_*`, `key_store_locked`. */
 export function loadAuthorities(
   config: BrokerConfig,
-  parts: { readonly clock: Clock; readonly random: Random; readonly ledger: Ledger; readonly hub: SyncHub },
+  parts: {
+    readonly clock: Clock
+    readonly random: Random
+    readonly keeping: { readonly ledger: Ledger; readonly keyWrap: KeyWrap }
+    readonly hub: SyncHub
+  },
 ): Promise<Authorities> {
-  const { clock, ledger, hub } = parts
+  const { clock, keeping, hub } = parts
+  const { ledger, keyWrap } = keeping
   return Authorities.load(
     {
       store: ledger,
       source: sourceOf(config, parts),
-      keyWrap: KeyWrap.fromFile(config.authority.wrappingKeyFile),
+      keyWrap,
       clock,
       unacknowledged: async (sequence) => {
         const holders = await ledger.unexpired(clock.now())

@@ -9,6 +9,7 @@ import { keepRotating, type RotationEvents, rotateNow } from './authority-rotati
 import type { BrokerEnvironment } from './environment.ts'
 import { writeBundleFile } from './bundle-file.ts'
 import type { Authorities, RotationOutcome } from './ca/authorities.ts'
+import type { KeyWrap } from './ca/key-wrap.ts'
 import type { BrokerConfig } from './config.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import type { BROKER_METRICS } from './metrics.ts'
@@ -21,7 +22,8 @@ interface Parts {
   readonly readiness: Readiness
   readonly lifecycle: Lifecycle
   readonly metrics: Metrics<typeof BROKER_METRICS>
-  readonly ledger: Ledger
+  /** Where they are kept, and with what key. */
+  readonly keeping: { readonly ledger: Ledger; readonly keyWrap: KeyWrap }
   readonly hub: SyncHub
 }
 
@@ -78,7 +80,7 @@ export class AuthorityService implements RotationEvents {
   }
 
   outcome({ step, waitingFor }: RotationOutcome): void {
-    const { metrics, ledger, environment } = this.#parts
+    const { metrics, keeping, environment } = this.#parts
     this.#failure = undefined
     metrics.countersign_broker_authority_waiting_nodes.set(step?.do === 'activate' ? 0 : waitingFor.length)
     const notAfter = this.authorities.active?.certificate.notAfter.getTime() ?? 0
@@ -90,7 +92,12 @@ export class AuthorityService implements RotationEvents {
     const event = (
       { prepare: 'authority_prepared', activate: 'authority_activated', retire: 'authority_retired' } as const
     )[step.do]
-    ledger.record({ event, keyId, bundleSequence, ...(forced && { forced, waitingFor: waitingFor.slice(0, 100) }) })
+    keeping.ledger.record({
+      event,
+      keyId,
+      bundleSequence,
+      ...(forced && { forced, waitingFor: waitingFor.slice(0, 100) }),
+    })
     environment.log[forced ? 'warn' : 'info'](
       { step: step.do, keyId, bundleSequence, forced },
       'authorities have changed',
@@ -110,12 +117,12 @@ export class AuthorityService implements RotationEvents {
 
 /** Loads the authorities, makes the first one where there is none, and keeps them rotating. */
 export async function startAuthorities(config: BrokerConfig, parts: Parts): Promise<AuthorityService> {
-  const { environment, readiness, lifecycle, ledger, hub } = parts
+  const { environment, readiness, lifecycle, keeping, hub } = parts
   const { clock, random, log } = environment
   const patience = { clock, random, log, readiness, signal: lifecycle.signal }
   const authorities = await withPatience(
     'the authorities',
-    () => loadAuthorities(config, { clock, random, ledger, hub }),
+    () => loadAuthorities(config, { clock, random, keeping, hub }),
     patience,
   )
   const service = new AuthorityService(authorities, parts, config.bundle.file)

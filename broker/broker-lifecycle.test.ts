@@ -178,7 +178,7 @@ describe('does not start', () => {
     const { folder, stop } = await start()
     await stop()
     const database = new DatabaseSync(folder.ledgerFile)
-    database.exec(`UPDATE authorities SET document = replace(document, '"wrappedKey":"ey', '"wrappedKey":"xx')`)
+    database.exec(`UPDATE authorities SET document = substr(document, 1, 100) || 'AAAA' || substr(document, 105)`)
     database.close()
     await expect(runningBroker({ folder })).rejects.toMatchObject({ code: 'store_corrupt' })
   })

@@ -4,6 +4,7 @@ import { createMetrics } from '../core/runtime/metrics.ts'
 import { startOperationsServer } from '../core/runtime/operations-server.ts'
 import { startAttestation } from './attestation-parts.ts'
 import { startAuthorities } from './authority-service.ts'
+import { KeyWrap } from './ca/key-wrap.ts'
 import type { BrokerConfig } from './config.ts'
 import type { BrokerEnvironment } from './environment.ts'
 import { RefusalAudit } from './issuance/refusal-audit.ts'
@@ -64,9 +65,10 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
 
   const attestation = await startAttestation(config, { clock, log, lifecycle })
   const registrations = await startRegistrations(config, attestation.podFacts, { clock, log, lifecycle, metrics })
+  const keyWrap = KeyWrap.fromFile(config.authority.wrappingKeyFile)
   const ledger = await openLedger(
     config,
-    { clock, random, log, readiness, lifecycle },
+    { clock, random, log, readiness, lifecycle, auditKey: keyWrap.auditKey },
     {
       onLost: (count) => metrics.countersign_broker_ledger_lost_total.inc(count),
       onStopped: environment.onFatal ?? (() => {}),
@@ -75,7 +77,14 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
   ledger.record({ event: 'broker_started', host: hostname() })
 
   const hub = new SyncHub(clock)
-  const authorities = await startAuthorities(config, { environment, readiness, lifecycle, metrics, ledger, hub })
+  const authorities = await startAuthorities(config, {
+    environment,
+    readiness,
+    lifecycle,
+    metrics,
+    keeping: { ledger, keyWrap },
+    hub,
+  })
   const signer = new X509SvidSigner({ authorities: authorities.authorities, ledger, clock, random, failPoint })
   const audit = new RefusalAudit(ledger, clock)
   const api = await startNodeApi(config, {

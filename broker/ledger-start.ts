@@ -3,6 +3,7 @@ import type { Lifecycle } from '../core/runtime/lifecycle.ts'
 import type { Log } from '../core/runtime/log.ts'
 import type { Random } from '../core/runtime/random.ts'
 import type { BrokerConfig } from './config.ts'
+import type { AuditKey } from './ledger/audit-chain.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { SqliteLedger } from './ledger/sqlite-ledger.ts'
 import { withPatience } from './patience.ts'
@@ -14,18 +15,23 @@ interface Parts {
   readonly log: Log
   readonly readiness: Readiness
   readonly lifecycle: Lifecycle
+  readonly auditKey: AuditKey
 }
+
+/** How often the log says how far the audit chain has come. */
+const HEAD_LOG_MS = 10 * 60_000
 
 /** Opens the ledger, waiting for it as long as it is locked or its disk is full. */
 export async function openLedger(
   { ledger: { file } }: BrokerConfig,
-  { lifecycle, ...parts }: Parts,
+  { lifecycle, auditKey, ...parts }: Parts,
   { onLost, onStopped }: { readonly onLost: (count: number) => void; readonly onStopped: (error: unknown) => void },
 ): Promise<Ledger> {
   const { clock, log } = parts
   const open = () =>
     SqliteLedger.open({
       file,
+      auditKey,
       clock,
       onLost: (error, count) => {
         log.error({ err: error, count }, 'the ledger could not take records')
@@ -34,6 +40,32 @@ export async function openLedger(
       onStopped,
     })
   const ledger = await withPatience('the ledger', open, { ...parts, signal: lifecycle.signal })
-  lifecycle.add('ledger', () => ledger.close())
+  const telling = keepTelling(ledger, { clock, log }, lifecycle.signal)
+  lifecycle.add('ledger', async () => {
+    await telling
+    await tellHead(ledger, log)
+    await ledger.close()
+  })
   return ledger
+}
+
+/** The log is kept elsewhere: a ledger that later ends before what it says was cut off, or is an older copy. */
+async function tellHead(ledger: SqliteLedger, log: Log): Promise<void> {
+  try {
+    const { seq, hash } = await ledger.head()
+    log.info({ seq, hash }, 'the newest audit record')
+  } catch (error) {
+    log.warn({ err: error }, 'the newest audit record could not be read')
+  }
+}
+
+async function keepTelling(
+  ledger: SqliteLedger,
+  { clock, log }: Pick<Parts, 'clock' | 'log'>,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await tellHead(ledger, log)
+    await clock.sleep(HEAD_LOG_MS, signal).catch(() => {})
+  }
 }

@@ -135,7 +135,6 @@ export class Authorities implements SigningAuthorities {
       chain,
       anchor,
       privateKey,
-      wrappedKey: await this.#deps.keyWrap.wrap(privateKey),
       preparedAt: now,
       trustedUntil: undefined,
     }
@@ -143,7 +142,7 @@ export class Authorities implements SigningAuthorities {
 
   async #replace(slots: readonly AuthoritySlot[], now: Date): Promise<void> {
     const next = withSlots(this.#state, slots, now)
-    await this.#deps.store.save(slotsToDocument(next))
+    await this.#deps.store.save(await slotsToDocument(next, this.#deps.keyWrap))
     const hasNewBundle = next.bundleSequence !== this.#state.bundleSequence
     this.#state = next
     if (hasNewBundle) this.#bundle = this.#bundleOf(next)

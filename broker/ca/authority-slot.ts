@@ -13,8 +13,6 @@ export interface AuthoritySlot {
   readonly chain: readonly Certificate[]
   readonly anchor: Certificate
   readonly privateKey: KeyObject
-  /** The same key, as a JWE. */
-  readonly wrappedKey: string
   readonly preparedAt: Date
   /** Set once `old`: when the last leaf that it signed has expired at the latest. */
   readonly trustedUntil: Date | undefined

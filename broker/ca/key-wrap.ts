@@ -1,27 +1,35 @@
-import { createPrivateKey, hash, type KeyObject } from 'node:crypto'
+import { hkdfSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose'
-import { pkcs8Of } from '../../core/pki/key.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 
 const KEY_BYTES = 32
 const MAX_FILE_CHARACTERS = 1024
 
+/** The wrapping key itself encrypts nothing: each use has a key of its own derived from it (RFC 5869). */
+function derived(wrappingKey: Uint8Array, info: string, length = KEY_BYTES): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', wrappingKey, '', `countersign ${info} v1`, length))
+}
+
 /**
- * Wraps authority keys as JWE (RFC 7516, `dir` with A256GCM): what the ledger holds of a key. Each wrap has an IV of its
- * own, and the header names the wrapping key by a fingerprint, so that a wrong one is told from a damaged store.
+ * Seals the authorities, keys, certificates and states alike, as one JWE (RFC 7516, `dir` with A256GCM): what the ledger
+ * holds can be neither read nor changed without the wrapping key. Each seal has an IV of its own, and the header names
+ * the wrapping key by a fingerprint, so that a wrong one is told from a damaged store.
  */
 export class KeyWrap {
   readonly #key: Uint8Array
   readonly #keyId: string
+  /** What the ledger's audit chain is keyed with. */
+  readonly auditKey: { readonly id: string; readonly key: Uint8Array }
 
   /** @param key 32 bytes. */
   constructor(key: Uint8Array) {
     if (key.length !== KEY_BYTES) {
       throw new IdentityError('key_store_locked', `the wrapping key has ${key.length} bytes; it must have ${KEY_BYTES}`)
     }
-    this.#key = key
-    this.#keyId = hash('sha256', key, 'hex').slice(0, 16)
+    this.#key = derived(key, 'authorities')
+    this.#keyId = Buffer.from(derived(key, 'key id', 8)).toString('hex')
+    this.auditKey = { id: this.#keyId, key: derived(key, 'audit chain') }
   }
 
   /**
@@ -42,30 +50,30 @@ export class KeyWrap {
     return new KeyWrap(Buffer.from(text, 'base64'))
   }
 
-  wrap(privateKey: KeyObject): Promise<string> {
-    return new CompactEncrypt(pkcs8Of(privateKey))
+  seal(text: string): Promise<string> {
+    return new CompactEncrypt(Buffer.from(text))
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid: this.#keyId })
       .encrypt(this.#key)
   }
 
-  /** @throws `IdentityError` `key_store_locked` if another key wrapped it, `store_corrupt` if it is damaged. */
-  async unwrap(jwe: string): Promise<KeyObject> {
-    const damaged = 'an authority key in the ledger is damaged; restore the ledger from a back-up'
-    let wrappedBy: unknown
+  /** @throws `IdentityError` `key_store_locked` if another key sealed it, `store_corrupt` if it was changed since. */
+  async unseal(jwe: string): Promise<string> {
+    const damaged = 'the authorities in the ledger are damaged; restore the ledger from a back-up'
+    let sealedBy: unknown
     try {
-      wrappedBy = decodeProtectedHeader(jwe).kid
+      sealedBy = decodeProtectedHeader(jwe).kid
     } catch (error) {
       throw new IdentityError('store_corrupt', damaged, { cause: error })
     }
-    if (wrappedBy !== this.#keyId) {
-      throw new IdentityError('key_store_locked', 'the authority keys were wrapped by another key than the one given')
+    if (sealedBy !== this.#keyId) {
+      throw new IdentityError('key_store_locked', 'the authorities were sealed with another wrapping key')
     }
     try {
       const { plaintext } = await compactDecrypt(jwe, this.#key, {
         keyManagementAlgorithms: ['dir'],
         contentEncryptionAlgorithms: ['A256GCM'],
       })
-      return createPrivateKey({ key: Buffer.from(plaintext), format: 'der', type: 'pkcs8' })
+      return Buffer.from(plaintext).toString('utf8')
     } catch (error) {
       throw new IdentityError('store_corrupt', damaged, { cause: error })
     }

@@ -182,11 +182,11 @@ describe('a restart', () => {
 
   test.for([
     { name: 'another wrapping key', change: (text: string) => text, key: 2, code: 'key_store_locked' },
-    { name: 'no JSON', change: () => '{', key: 1, code: 'store_corrupt' },
-    { name: 'a member that is missing', change: () => '{"authorities":[]}', key: 1, code: 'store_corrupt' },
+    { name: 'no JWE', change: () => '{', key: 1, code: 'store_corrupt' },
+    { name: 'a document in plain text', change: () => '{"authorities":[]}', key: 1, code: 'store_corrupt' },
     {
-      name: 'a key that was changed',
-      change: (text: string) => text.replace(/\.[\w-]{8}([\w-]*")/, '.AAAAAAAA$1'),
+      name: 'a document of which one character was changed',
+      change: (text: string) => text.replace(/.(?=.{100}$)/, (char) => (char === 'A' ? 'B' : 'A')),
       key: 1,
       code: 'store_corrupt',
     },
@@ -194,6 +194,60 @@ describe('a restart', () => {
     await started()
     ledger.stored = change(ledger.stored ?? '')
     await expect(load(new KeyWrap(Buffer.alloc(32, key)))).rejects.toMatchObject({ code })
+  })
+
+  const foreign = async () => {
+    const source = selfSignedSource({ trustDomain, keyType: 'ec-p256', clock, random: systemRandom })
+    const { certificate } = await source.make({
+      notBefore: clock.now(),
+      notAfter: new Date(clock.now().getTime() + DAY),
+    })
+    return certificate.der.toString('base64')
+  }
+  type Stored = Record<string, unknown>
+  test.for<{ name: string; change: (slot: Stored) => Promise<Stored[]> | Stored[]; says: string }>([
+    {
+      name: 'an anchor that is not that of its authority',
+      change: async (slot) => [{ ...slot, anchor: await foreign() }],
+      says: 'an anchor does not belong to its authority',
+    },
+    {
+      name: 'a chain that does not begin with its authority',
+      change: async (slot) => [{ ...slot, chain: [await foreign()] }],
+      says: 'a chain does not begin with its authority',
+    },
+    {
+      name: 'a chain that does not lead to its anchor',
+      change: async (slot) => [{ ...slot, chain: [slot['certificate']], anchor: await foreign() }],
+      says: 'does not lead to',
+    },
+    {
+      name: 'an authority that is there twice',
+      change: (slot) => [slot, { ...slot, state: 'prepared' }],
+      says: 'an authority is there twice',
+    },
+    { name: 'two that are active', change: (slot) => [slot, slot], says: 'more than one authority is active' },
+    {
+      name: 'an authority with the name of another',
+      change: (slot) => [{ ...slot, keyId: 'aa' }],
+      says: 'the name of another',
+    },
+    {
+      name: 'an old one that is trusted for ever',
+      change: (slot) => [{ ...slot, state: 'old' }],
+      says: 'an end of trust',
+    },
+  ])('refuses $name, whoever sealed it', async ({ change, says }) => {
+    await started()
+    const keyWrap = new KeyWrap(Buffer.alloc(32, 1))
+    const document = JSON.parse(await keyWrap.unseal(ledger.stored ?? '')) as { authorities: [Stored] }
+    ledger.stored = await keyWrap.seal(
+      JSON.stringify({ ...document, authorities: await change(document.authorities[0]) }),
+    )
+    await expect(load(keyWrap)).rejects.toMatchObject({
+      code: 'store_corrupt',
+      message: expect.stringContaining(says),
+    })
   })
 })
 
@@ -208,14 +262,14 @@ test('a step that the store does not take has not happened', async () => {
   expect(await rotate(authorities)).toEqual(['prepare'])
 })
 
-test('invariant 6: the key is in the store as a JWE alone', async () => {
+test('invariant 6: the authorities are in the store as one JWE', async () => {
   const authorities = await started()
   const [slot] = authorities.slots
   const pkcs8 = slot?.privateKey.export({ format: 'der', type: 'pkcs8' }) ?? Buffer.alloc(1)
   const raw = slot?.privateKey.export({ format: 'jwk' }).d ?? 'x'
   expect(ledger.stored).not.toContain(pkcs8.toString('base64'))
   expect(ledger.stored).not.toContain(raw)
-  expect(slot?.wrappedKey.split('.')).toHaveLength(5)
+  expect(ledger.stored?.split('.')).toHaveLength(5)
 })
 
 test('a clock that jumps back before the active authority began is served by what is valid, and recovers', async () => {

@@ -1,7 +1,10 @@
+import { createPrivateKey } from 'node:crypto'
 import { z } from 'zod'
-import { parseCertificate } from '../../core/pki/certificate.ts'
-import { spkiOf } from '../../core/pki/key.ts'
+import { type Certificate, parseCertificate } from '../../core/pki/certificate.ts'
+import { verifyChain } from '../../core/pki/chain.ts'
+import { pkcs8Of, spkiOf } from '../../core/pki/key.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { authorityViolations } from '../../core/spiffe/x509-svid-rules.ts'
 import type { AuthoritySlot, Slots } from './authority-slot.ts'
 import type { KeyWrap } from './key-wrap.ts'
 
@@ -12,58 +15,98 @@ const slotSchema = z.strictObject({
   certificate: base64,
   chain: z.array(base64),
   anchor: base64,
-  wrappedKey: z.string(),
+  privateKey: base64,
   preparedAt: z.iso.datetime(),
   trustedUntil: z.iso.datetime().optional(),
 })
 const documentSchema = z.strictObject({ authorities: z.array(slotSchema), bundleSequence: z.int().positive() })
 
-/** The authorities as the text that the ledger keeps. Their keys are in it as JWE alone. */
-export function slotsToDocument({ slots, bundleSequence }: Slots): string {
+/** The authorities as the text that the ledger keeps: sealed as a whole, for an anchor is as dear as a key. */
+export function slotsToDocument({ slots, bundleSequence }: Slots, keyWrap: KeyWrap): Promise<string> {
   const text = (der: Uint8Array) => Buffer.from(der).toString('base64')
   const document: z.input<typeof documentSchema> = {
-    authorities: slots.map(({ keyId, state, certificate, chain, anchor, wrappedKey, preparedAt, trustedUntil }) => ({
+    authorities: slots.map(({ keyId, state, certificate, chain, anchor, privateKey, preparedAt, trustedUntil }) => ({
       keyId,
       state,
       certificate: text(certificate.der),
       chain: chain.map(({ der }) => text(der)),
       anchor: text(anchor.der),
-      wrappedKey,
+      privateKey: text(pkcs8Of(privateKey)),
       preparedAt: preparedAt.toISOString(),
       ...(trustedUntil && { trustedUntil: trustedUntil.toISOString() }),
     })),
     bundleSequence,
   }
-  return JSON.stringify(document)
+  return keyWrap.seal(JSON.stringify(document))
 }
 
-/** @throws `IdentityError` `store_corrupt`, or `key_store_locked` if the keys were wrapped by another key. */
-export async function slotsFromDocument(text: string, keyWrap: KeyWrap): Promise<Slots> {
+/** @throws `IdentityError` `store_corrupt`, or `key_store_locked` if another key sealed it. */
+export async function slotsFromDocument(sealed: string, keyWrap: KeyWrap): Promise<Slots> {
+  const text = await keyWrap.unseal(sealed)
   try {
     const { authorities, bundleSequence } = documentSchema.parse(JSON.parse(text))
-    return { slots: await Promise.all(authorities.map((stored) => slotOf(stored, keyWrap))), bundleSequence }
+    const slots = authorities.map(slotOf)
+    checkStates(slots)
+    return { slots, bundleSequence }
   } catch (error) {
-    if (error instanceof IdentityError && error.code === 'key_store_locked') throw error
-    throw new IdentityError('store_corrupt', 'the authorities in the ledger are damaged; restore it from a back-up', {
-      cause: error,
-    })
+    // What was wrong is said without the text, which holds keys (invariant 6).
+    const why = error instanceof TypeError || error instanceof IdentityError ? `: ${error.message}` : ''
+    throw new IdentityError(
+      'store_corrupt',
+      `the authorities in the ledger are not as they should be${why}; restore it from a back-up`,
+    )
   }
 }
 
-async function slotOf(stored: z.output<typeof slotSchema>, keyWrap: KeyWrap): Promise<AuthoritySlot> {
+function slotOf(stored: z.output<typeof slotSchema>): AuthoritySlot {
   const certificateOf = (text: string) => parseCertificate(Buffer.from(text, 'base64'))
   const certificate = certificateOf(stored.certificate)
-  const privateKey = await keyWrap.unwrap(stored.wrappedKey)
-  if (!spkiOf(privateKey).equals(certificate.spki)) throw new TypeError('the key is not that of the certificate')
+  const privateKey = privateKeyOf(stored.privateKey)
+  if (!spkiOf(privateKey).equals(certificate.spki)) throw new TypeError('a key is not that of its certificate')
+  if (certificate.subjectKeyIdentifier?.toString('hex') !== stored.keyId) {
+    throw new TypeError('an authority has the name of another')
+  }
+  const chain = stored.chain.map(certificateOf)
+  const anchor = certificateOf(stored.anchor)
+  checkPath(certificate, chain, anchor)
+  if ((stored.trustedUntil !== undefined) !== (stored.state === 'old')) {
+    throw new TypeError('an authority that is not old has an end of trust, or an old one has none')
+  }
   return {
     keyId: stored.keyId,
     state: stored.state,
     certificate,
-    chain: stored.chain.map(certificateOf),
-    anchor: certificateOf(stored.anchor),
+    chain,
+    anchor,
     privateKey,
-    wrappedKey: stored.wrappedKey,
     preparedAt: new Date(stored.preparedAt),
     trustedUntil: stored.trustedUntil === undefined ? undefined : new Date(stored.trustedUntil),
   }
+}
+
+function privateKeyOf(text: string) {
+  try {
+    return createPrivateKey({ key: Buffer.from(text, 'base64'), format: 'der', type: 'pkcs8' })
+  } catch {
+    throw new TypeError('a key cannot be read')
+  }
+}
+
+/** An authority is its own anchor, or its chain leads to it; as of its own beginning, for it may have ended since. */
+function checkPath(certificate: Certificate, chain: readonly Certificate[], anchor: Certificate): void {
+  const [violation] = authorityViolations(certificate)
+  if (violation) throw new TypeError(violation)
+  if (chain.length === 0) {
+    if (!anchor.der.equals(certificate.der)) throw new TypeError('an anchor does not belong to its authority')
+    return
+  }
+  if (!chain[0]?.der.equals(certificate.der)) throw new TypeError('a chain does not begin with its authority')
+  verifyChain(chain, [anchor], certificate.notBefore)
+}
+
+function checkStates(slots: readonly AuthoritySlot[]): void {
+  const count = (state: AuthoritySlot['state']) => slots.filter((slot) => slot.state === state).length
+  if (count('active') > 1) throw new TypeError('more than one authority is active')
+  if (count('prepared') > 1) throw new TypeError('more than one authority is prepared')
+  if (new Set(slots.map(({ keyId }) => keyId)).size < slots.length) throw new TypeError('an authority is there twice')
 }

@@ -48,6 +48,14 @@ export interface EndRecord {
   readonly serialNumbers: readonly string[]
 }
 
+/** Which document of the authorities is the newest. */
+export interface AuthoritiesRecord {
+  readonly event: 'authorities_saved'
+  readonly at: string
+  /** Of the document's text. */
+  readonly sha256: string
+}
+
 export function intentRecord(intent: IssuanceIntent, at: Date): IntentRecord {
   const { pod, notBefore, notAfter } = intent
   return {

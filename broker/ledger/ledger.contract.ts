@@ -75,6 +75,16 @@ export function ledgerContract(name: string, open: () => Promise<Ledger>): void 
       await ledger.close()
     })
 
+    test('an end is put down once, and only of what was there to end', async () => {
+      const ledger = await open()
+      await ledger.intend([anIntent(), anIntent({ serialNumber: '02', nodeName: 'node-b' })])
+      ledger.end('node-a', ['40aa01', '02', 'ffff'])
+      for (let time = 0; time < 10; time += 1) ledger.end('node-a', ['40aa01', '02', 'ffff'])
+      await ledger.intend([])
+      expect(await ledger.verify()).toBe(3)
+      await ledger.close()
+    })
+
     test('the document of the authorities comes back as it was saved last', async () => {
       const ledger = await open()
       expect(await ledger.load()).toBeUndefined()

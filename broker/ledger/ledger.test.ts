@@ -6,14 +6,18 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { MemoryLedger } from '../../test/fakes/memory-ledger.ts'
+import { type AuditKey, type ChainedRecord, link } from './audit-chain.ts'
 import { anIntent, ledgerContract } from './ledger.contract.ts'
 import { MIGRATIONS } from './migrations.ts'
 import { SqliteLedger } from './sqlite-ledger.ts'
 
 const newFile = () => join(mkdtempSync(join(tmpdir(), 'ledger-')), 'ledger.sqlite')
 const clock = new FakeClock()
-const openFile = (file: string, change: { maxPages?: number; onLost?: (error: Error, count: number) => void } = {}) =>
-  SqliteLedger.open({ file, clock, ...change })
+const auditKey: AuditKey = { id: 'one', key: new Uint8Array(32).fill(1) }
+const openFile = (
+  file: string,
+  change: { maxPages?: number; auditKey?: AuditKey; onLost?: (error: Error, count: number) => void } = {},
+) => SqliteLedger.open({ file, auditKey, clock, ...change })
 
 ledgerContract('in memory', async () => new MemoryLedger())
 ledgerContract('SQLite', () => openFile(newFile()))
@@ -71,11 +75,45 @@ describe('refuses to start on', () => {
   test.for([
     { name: 'a changed record', sql: `UPDATE audit SET record = replace(record, 'cart', 'till') WHERE seq = 2` },
     { name: 'a record that is gone', sql: 'DELETE FROM audit WHERE seq = 2' },
-    { name: 'a record that was put in', sql: `INSERT INTO audit VALUES (4, '{}', 'aa')` },
+    { name: 'a record that is gone at the beginning', sql: 'DELETE FROM audit WHERE seq = 1' },
+    {
+      name: 'a beginning that was moved',
+      sql: `UPDATE chain SET pruned_seq = 1, pruned_hash = (SELECT hash FROM audit WHERE seq = 1);
+            DELETE FROM audit WHERE seq = 1`,
+    },
+    {
+      name: 'an audit chain that was taken away',
+      sql: 'DELETE FROM audit; DELETE FROM chain; INSERT INTO authorities VALUES (1, 0)',
+    },
+    { name: 'a chain of before it had a key', sql: 'DROP TABLE chain' },
+    { name: 'a record that was put in', sql: `INSERT INTO audit VALUES (4, 0, '{}', 'aa')` },
   ])('$name', async ({ sql }) => {
     const file = await filled()
     tamper(file, sql)
     await expect(openFile(file)).rejects.toMatchObject({ code: 'store_corrupt' })
+  })
+
+  test('a chain that was computed anew by somebody without the key', async () => {
+    const file = await filled()
+    const database = new DatabaseSync(file)
+    const rows = database.prepare('SELECT * FROM audit ORDER BY seq').all() as unknown as ChainedRecord[]
+    let previous = String(database.prepare('SELECT pruned_hash FROM chain').get()?.['pruned_hash'])
+    for (const row of rows) {
+      const forged = { ...row, record: row.record.replace('cart', 'till') }
+      previous = link(previous, forged, { id: 'one', key: new Uint8Array(32) })
+      database.prepare('UPDATE audit SET record = ?, hash = ? WHERE seq = ?').run(forged.record, previous, row.seq)
+    }
+    database.close()
+    await expect(openFile(file)).rejects.toMatchObject({
+      code: 'store_corrupt',
+      message: expect.stringContaining('broken at record 1'),
+    })
+  })
+
+  test('a ledger that was written with another key', async () => {
+    const file = await filled()
+    const other = { id: 'two', key: new Uint8Array(32).fill(2) }
+    await expect(openFile(file, { auditKey: other })).rejects.toMatchObject({ code: 'key_store_locked' })
   })
 
   test('a database of a newer program', async () => {
@@ -113,10 +151,59 @@ describe('refuses to start on', () => {
   })
 })
 
+describe('does not believe authorities', () => {
+  const saved = async () => {
+    const file = newFile()
+    const ledger = await openFile(file)
+    for (const document of ['older', 'newest']) await ledger.save(document)
+    await ledger.intend([anIntent()])
+    expect(await ledger.load()).toBe('newest')
+    await ledger.close()
+    return file
+  }
+
+  test.for([
+    { name: 'that are older than the audit chain says', sql: `UPDATE authorities SET document = 'older'` },
+    { name: 'that are gone', sql: 'DELETE FROM authorities' },
+  ])('$name', async ({ sql }) => {
+    const file = await saved()
+    tamper(file, sql)
+    const ledger = await openFile(file)
+    await expect(ledger.load()).rejects.toMatchObject({
+      code: 'store_corrupt',
+      message: expect.stringContaining('saved last'),
+    })
+    await ledger.close()
+  })
+})
+
+test('the newest record says where the chain has come to', async () => {
+  const ledger = await openFile(newFile())
+  expect((await ledger.head()).seq).toBe(0)
+  ledger.record({ event: 'broker_started' })
+  const first = await ledger.head()
+  expect(first).toMatchObject({ seq: 1, hash: expect.stringMatching(/^[0-9a-f]{64}$/) })
+  await ledger.intend([anIntent()])
+  expect((await ledger.head()).hash).not.toBe(first.hash)
+  await ledger.close()
+})
+
+test('what nobody waits for is bounded by its size too', async () => {
+  let lost = 0
+  const ledger = await openFile(newFile(), { onLost: (_, count) => void (lost += count) })
+  const code = 'x'.repeat(1024 * 1024)
+  for (let index = 0; index < 40; index += 1) ledger.record({ event: 'issuance_refused', code })
+  await expect(ledger.intend([anIntent()])).rejects.toMatchObject({ code: 'overloaded' })
+  expect(lost).toBeGreaterThan(20)
+  await ledger.head()
+  await ledger.intend([anIntent()])
+  await ledger.close()
+})
+
 test('invariant 2: a full disk refuses the intent, says so, and recovers by itself', async () => {
   const file = newFile()
   const lost: number[] = []
-  const ledger = await openFile(file, { maxPages: 12, onLost: (_, count) => void lost.push(count) })
+  const ledger = await openFile(file, { maxPages: 14, onLost: (_, count) => void lost.push(count) })
   const many = Array.from({ length: 500 }, (_, index) => anIntent({ serialNumber: String(index).padStart(4, '0') }))
   ledger.record({ event: 'broker_started' })
   await expect(ledger.intend(many)).rejects.toMatchObject({
@@ -142,7 +229,7 @@ test('invariant 2: what was awaited survives SIGKILL of the process', async () =
   const program = `
     const { SqliteLedger } = await import(${JSON.stringify(new URL('./sqlite-ledger.ts', import.meta.url).href)})
     const { systemClock } = await import(${JSON.stringify(new URL('../../core/runtime/system-clock.ts', import.meta.url).href)})
-    const ledger = await SqliteLedger.open({ file: ${JSON.stringify(file)}, clock: systemClock })
+    const ledger = await SqliteLedger.open({ file: ${JSON.stringify(file)}, auditKey: { id: 'one', key: new Uint8Array(32).fill(1) }, clock: systemClock })
     const intent = JSON.parse(process.argv[1], (key, value) => (key.startsWith('not') ? new Date(value) : value))
     await ledger.intend([intent])
     ledger.conclude([{ serialNumber: intent.serialNumber, outcome: 'issued' }])

@@ -9,8 +9,17 @@ export const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
+    authorities INTEGER NOT NULL,
     record TEXT NOT NULL,
     hash TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE chain (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    key_id TEXT NOT NULL,
+    pruned_seq INTEGER NOT NULL,
+    pruned_hash TEXT NOT NULL,
+    pruned_seal TEXT NOT NULL
   ) STRICT;
 
   CREATE TABLE issuance (

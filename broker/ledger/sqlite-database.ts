@@ -1,10 +1,11 @@
 import { DatabaseSync } from 'node:sqlite'
 import { IdentityError } from '../../core/runtime/errors.ts'
-import { type ChainedRecord, ChainVerifier, GENESIS } from './audit-chain.ts'
+import { type AuditKey, type ChainedRecord, ChainVerifier, genesis, isSame, prunedSeal } from './audit-chain.ts'
 import { MIGRATIONS } from './migrations.ts'
 
 export interface DatabaseOptions {
   readonly file: string
+  readonly auditKey: AuditKey
   /** The most that the file may grow to, in pages of 4 KiB; unlimited without it. */
   readonly maxPages?: number | undefined
 }
@@ -16,9 +17,9 @@ const CHECKED_AT_START = 1000
  * Opens (or makes) the ledger: write-ahead log, full sync on every commit. A second program that would write is kept out,
  * since it would fork the audit chain; who only reads (`sqlite3 -readonly`) is not.
  *
- * @throws what SQLite throws; `IdentityError` `store_too_new` or `store_corrupt`.
+ * @throws what SQLite throws; `IdentityError` `store_too_new`, `store_corrupt`, or `key_store_locked` if the chain has another key.
  */
-export function openDatabase({ file, maxPages }: DatabaseOptions): DatabaseSync {
+export function openDatabase({ file, auditKey, maxPages }: DatabaseOptions): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: 500 })
   try {
     keepOthersOut(database, file)
@@ -26,7 +27,8 @@ export function openDatabase({ file, maxPages }: DatabaseOptions): DatabaseSync 
     database.exec('PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 4000;')
     if (maxPages !== undefined) database.exec(`PRAGMA max_page_count = ${maxPages}`)
     migrate(database)
-    checkTail(database)
+    checkKey(database, auditKey)
+    checkTail(database, auditKey)
     return database
   } catch (error) {
     database.close()
@@ -54,32 +56,78 @@ function migrate(database: DatabaseSync): void {
   }
 }
 
-/** The newest record, to chain on. */
-export function headOf(database: DatabaseSync): { readonly seq: number; readonly hash: string } {
-  const row = database.prepare('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1').get()
-  return row ? { seq: Number(row['seq']), hash: String(row['hash']) } : { seq: 0, hash: GENESIS }
+/** Whether this is the key of the chain; a new ledger takes it as its own. */
+function checkKey(database: DatabaseSync, key: AuditKey): void {
+  if (!database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'chain'").get()) {
+    throw new IdentityError('store_corrupt', 'the audit chain of this ledger has no key; begin with a new ledger')
+  }
+  const known = database.prepare('SELECT key_id FROM chain').get()?.['key_id']
+  if (known === key.id) return
+  if (known !== undefined) {
+    throw new IdentityError('key_store_locked', 'the ledger was written with another wrapping key than the one given')
+  }
+  if (database.prepare('SELECT 1 FROM audit UNION ALL SELECT 1 FROM authorities LIMIT 1').get()) {
+    throw new IdentityError('store_corrupt', 'the ledger does not say where its audit chain begins')
+  }
+  const hash = genesis(key)
+  database.prepare('INSERT INTO chain VALUES (1, ?, 0, ?, ?)').run(key.id, hash, prunedSeal(0, hash, key))
 }
 
-function checkTail(database: DatabaseSync): void {
-  const { seq } = headOf(database)
-  verifyChain(database, Math.max(1, seq - CHECKED_AT_START + 1))
+/** The newest record, to chain on. */
+export interface ChainHead {
+  readonly seq: number
+  readonly authorities: number
+  readonly hash: string
+}
+
+/** @throws `IdentityError` `store_corrupt`. */
+export function headOf(database: DatabaseSync, key: AuditKey): ChainHead {
+  const row = database.prepare('SELECT seq, authorities, hash FROM audit ORDER BY seq DESC LIMIT 1').get()
+  return row ? (row as unknown as ChainHead) : { ...prunedUpTo(database, key), authorities: 0 }
 }
 
 /**
- * Walks the audit chain from record `from` to its end.
+ * The last record that was let go, or what comes before the first.
+ *
+ * @throws `IdentityError` `store_corrupt`.
+ */
+export function prunedUpTo(database: DatabaseSync, key: AuditKey): { readonly seq: number; readonly hash: string } {
+  const row = database.prepare('SELECT pruned_seq, pruned_hash, pruned_seal FROM chain').get()
+  const [seq, hash] = [Number(row?.['pruned_seq']), String(row?.['pruned_hash'])]
+  if (!isSame(prunedSeal(seq, hash, key), String(row?.['pruned_seal']))) {
+    throw new IdentityError('store_corrupt', 'where the audit chain begins was changed by somebody else')
+  }
+  return { seq, hash }
+}
+
+function checkTail(database: DatabaseSync, key: AuditKey): void {
+  const first = prunedUpTo(database, key).seq + 1
+  const { seq } = headOf(database, key)
+  const oldest = database.prepare('SELECT min(seq) AS seq FROM audit').get()?.['seq'] ?? first
+  if (oldest !== first) throw brokenAt(first)
+  verifyChain(database, key, Math.max(first, seq - CHECKED_AT_START + 1))
+}
+
+/**
+ * Walks the audit chain from record `from` (default: the first there is) to its end.
  *
  * @returns the number of records walked.
  * @throws `IdentityError` `store_corrupt`, with the number of the first that does not fit.
  */
-export function verifyChain(database: DatabaseSync, from = 1): number {
-  const before = database.prepare('SELECT hash FROM audit WHERE seq = ?').get(from - 1)
-  const verifier = new ChainVerifier(before ? String(before['hash']) : GENESIS, from)
+export function verifyChain(database: DatabaseSync, key: AuditKey, from?: number): number {
+  const pruned = prunedUpTo(database, key)
+  const first = from ?? pruned.seq + 1
+  const before = database.prepare('SELECT hash FROM audit WHERE seq = ?').get(first - 1)
+  const verifier = new ChainVerifier(before ? String(before['hash']) : pruned.hash, first, key)
   let count = 0
-  for (const row of database.prepare('SELECT seq, record, hash FROM audit WHERE seq >= ? ORDER BY seq').iterate(from)) {
-    if (!verifier.accept(row as unknown as ChainedRecord)) {
-      throw new IdentityError('store_corrupt', `the audit chain is broken at record ${String(row['seq'])}`)
-    }
+  const rows = database.prepare('SELECT seq, authorities, record, hash FROM audit WHERE seq >= ? ORDER BY seq')
+  for (const row of rows.iterate(from === undefined ? 0 : first)) {
+    if (!verifier.accept(row as unknown as ChainedRecord)) throw brokenAt(row['seq'])
     count += 1
   }
   return count
+}
+
+export function brokenAt(seq: unknown): IdentityError {
+  return new IdentityError('store_corrupt', `the audit chain is broken at record ${String(seq)}`)
 }

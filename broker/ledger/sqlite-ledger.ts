@@ -5,13 +5,15 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import { type AuditEvent, type ConclusionRecord, type EndRecord, intentRecord } from './audit-record.ts'
 import type { IssuanceConclusion, IssuanceIntent, IssuanceRow, Ledger } from './ledger.ts'
 import type { Answers, Query } from './sqlite-reader.ts'
-import type { DatabaseOptions } from './sqlite-database.ts'
+import type { ChainHead, DatabaseOptions } from './sqlite-database.ts'
 import type { Reply, Request } from './sqlite-worker.ts'
-import type { Write } from './sqlite-writer.ts'
+import type { SavedAuthorities, Write } from './sqlite-writer.ts'
 import { storeError } from './store-error.ts'
 
 /** Writes that may wait for the disk; more are refused with `overloaded`. At 400 bytes each this is 8 MiB. */
 const MAX_WAITING = 20_000
+/** Characters of them, those on their way to the disk included: few large writes are as dear as many small ones. */
+const MAX_WAITING_CHARACTERS = 16 * 1024 * 1024
 /** How long what nobody waits for may wait for company: a result usually shares the transaction of the next intents. */
 const LINGER_MS = 20
 /** Writes of one transaction: bounds how long the first of them waits for the last. */
@@ -38,6 +40,7 @@ export class SqliteLedger implements Ledger {
   /** Who waits for the writes that are waiting. */
   #committed: { resolve: () => void; reject: (error: Error) => void }[] = []
   #unawaited = 0
+  #characters = 0
   #isFlushing = false
   #isScheduled = false
   #isLingering = false
@@ -106,19 +109,30 @@ export class SqliteLedger implements Ledger {
   }
 
   save(document: string): Promise<void> {
-    return this.#commit([['authorities', document]])
+    const saved: SavedAuthorities = { at: this.#clock.now().toISOString(), document }
+    return this.#commit([['authorities', JSON.stringify(saved)]])
   }
 
   verify(): Promise<number> {
     return this.#ask({ ask: 'verify' })
   }
 
+  /** The newest record once everything that waits is written: kept elsewhere, it shows that records were cut off. */
+  async head(): Promise<ChainHead> {
+    await this.#settled()
+    return this.#ask({ ask: 'head' })
+  }
+
   problem(): string | undefined {
     return this.#problem
   }
 
-  async close(): Promise<void> {
+  async #settled(): Promise<void> {
     while (!this.#broken && (this.#writes.length > 0 || this.#isFlushing)) await this.#commit([]).catch(() => {})
+  }
+
+  async close(): Promise<void> {
+    await this.#settled()
     if (this.#broken) return
     const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()))
     this.#broken = new Error('the ledger is closed')
@@ -128,12 +142,15 @@ export class SqliteLedger implements Ledger {
 
   #commit(writes: readonly Write[]): Promise<void> {
     if (this.#broken) return Promise.reject(this.#unavailable())
-    if (this.#writes.length + 2 * writes.length > 2 * MAX_WAITING) {
+    const isFull =
+      this.#writes.length + 2 * writes.length > 2 * MAX_WAITING || this.#characters > MAX_WAITING_CHARACTERS
+    // Who adds nothing and only waits for what is there is always let in.
+    if (isFull && writes.length > 0) {
       return Promise.reject(
         new IdentityError('overloaded', 'too many writes wait for the ledger; try again', { retryAfterMs: 1000 }),
       )
     }
-    for (const [kind, text] of writes) this.#writes.push(kind, text)
+    for (const [kind, text] of writes) this.#push(kind, text)
     return new Promise((resolve, reject) => {
       this.#committed.push({ resolve, reject })
       this.#schedule()
@@ -141,13 +158,18 @@ export class SqliteLedger implements Ledger {
   }
 
   #writeUnawaited(kind: Write[0], record: object): void {
-    if (this.#broken || this.#writes.length >= 2 * MAX_WAITING) {
+    if (this.#broken || this.#writes.length >= 2 * MAX_WAITING || this.#characters > MAX_WAITING_CHARACTERS) {
       this.#onLost(this.#unavailable(), 1)
       return
     }
-    this.#writes.push(kind, JSON.stringify(record))
+    this.#push(kind, JSON.stringify(record))
     this.#unawaited += 1
     void this.#linger()
+  }
+
+  #push(kind: Write[0], text: string): void {
+    this.#writes.push(kind, text)
+    this.#characters += text.length
   }
 
   async #linger(): Promise<void> {
@@ -176,6 +198,7 @@ export class SqliteLedger implements Ledger {
       const writes = this.#writes
       const committed = this.#committed
       const unawaited = this.#unawaited
+      const characters = this.#characters
       this.#writes = []
       this.#committed = []
       this.#unawaited = 0
@@ -190,6 +213,7 @@ export class SqliteLedger implements Ledger {
         for (const { reject } of committed) reject(error as Error)
         if (unawaited > 0) this.#onLost(error as Error, unawaited)
       }
+      this.#characters -= characters
       // What came meanwhile goes next, if anybody waits for it.
     } while (this.#committed.length > 0 && !this.#broken)
     if (this.#writes.length > 0) void this.#linger()

@@ -1,6 +1,10 @@
+import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import { type AuditKey, type ChainedRecord, ChainVerifier } from './audit-chain.ts'
+import type { AuthoritiesRecord } from './audit-record.ts'
 import type { IssuanceRow } from './ledger.ts'
-import { verifyChain } from './sqlite-database.ts'
+import { brokenAt, type ChainHead, headOf, prunedUpTo, verifyChain } from './sqlite-database.ts'
 
 /** What can be asked, as it crosses to the worker. */
 export type Query =
@@ -8,27 +12,56 @@ export type Query =
   | { readonly ask: 'holders'; readonly at: number }
   | { readonly ask: 'authorities' }
   | { readonly ask: 'verify' }
+  | { readonly ask: 'head' }
 
 export interface Answers {
   readonly find: IssuanceRow | undefined
   readonly holders: ReadonlyMap<string, Date>
   readonly authorities: string | undefined
   readonly verify: number
+  readonly head: ChainHead
 }
 
-export function answer(database: DatabaseSync, query: Query): Answers[Query['ask']] {
+export function answer(database: DatabaseSync, key: AuditKey, query: Query): Answers[Query['ask']] {
   switch (query.ask) {
     case 'find':
       return find(database, query.serialNumber)
     case 'holders':
       return holders(database, query.at)
-    case 'authorities': {
-      const row = database.prepare('SELECT document FROM authorities').get()
-      return row && String(row['document'])
-    }
+    case 'authorities':
+      return authorities(database, key)
     case 'verify':
-      return verifyChain(database)
+      return verifyChain(database, key)
+    case 'head':
+      return headOf(database, key)
   }
+}
+
+/**
+ * The document that the audit chain says is the newest. An older one that somebody has put back is as sound as the newest
+ * in itself, and would trust and sign with what was withdrawn since.
+ */
+function authorities(database: DatabaseSync, key: AuditKey): string | undefined {
+  const document = database.prepare('SELECT document FROM authorities').get()?.['document']
+  const { authorities: seq } = headOf(database, key)
+  if (document === undefined && seq === 0) return undefined
+  if (typeof document !== 'string' || seq === 0 || savedAt(database, key, seq) !== hash('sha256', document, 'hex')) {
+    throw new IdentityError(
+      'store_corrupt',
+      'the authorities in the ledger are not those that its audit chain says were saved last: they are older, or were ' +
+        'changed by somebody else; restore the whole ledger from a back-up',
+    )
+  }
+  return document
+}
+
+function savedAt(database: DatabaseSync, key: AuditKey, seq: number): string {
+  const select = 'SELECT seq, authorities, record, hash FROM audit WHERE seq = ?'
+  const before = database.prepare(select).get(seq - 1)?.['hash']
+  const row = database.prepare(select).get(seq) as ChainedRecord | undefined
+  const verifier = new ChainVerifier(before === undefined ? prunedUpTo(database, key).hash : String(before), seq, key)
+  if (!row || !verifier.accept(row)) throw brokenAt(seq)
+  return (JSON.parse(row.record) as AuthoritiesRecord).sha256
 }
 
 function find(database: DatabaseSync, serialNumber: string): IssuanceRow | undefined {

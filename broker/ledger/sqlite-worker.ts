@@ -29,15 +29,17 @@ function attempt(work: () => unknown): Reply {
 }
 
 try {
-  const database = openDatabase(workerData as DatabaseOptions)
-  const writer = new SqliteWriter(database)
+  const options = workerData as DatabaseOptions
+  const { auditKey } = options
+  const database = openDatabase(options)
+  const writer = new SqliteWriter(database, auditKey)
   port.postMessage({ value: 'open' } satisfies Reply)
   port.on('message', (request: Request) => {
     if ('close' in request) {
       port.postMessage(attempt(() => database.close()))
       port.close()
     } else if ('query' in request) {
-      port.postMessage(attempt(() => answer(database, request.query)))
+      port.postMessage(attempt(() => answer(database, auditKey, request.query)))
     } else {
       port.postMessage(attempt(() => writer.commit([...unflatten(request.writes)])))
     }

@@ -1,23 +1,32 @@
+import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { link } from './audit-chain.ts'
-import type { ConclusionRecord, EndRecord, IntentRecord } from './audit-record.ts'
-import { headOf } from './sqlite-database.ts'
+import { type AuditKey, link } from './audit-chain.ts'
+import type { AuthoritiesRecord, ConclusionRecord, EndRecord, IntentRecord } from './audit-record.ts'
+import { type ChainHead, headOf } from './sqlite-database.ts'
 
 /**
  * One thing to write, as it crosses to the worker: two strings are the cheapest that there is to clone. Rows are derived
- * from the text of the audit record, which is chained exactly as it stands.
+ * from the text of the audit record, which is chained exactly as it stands; of `end`, what was true of it is.
  */
 export type Write = readonly [kind: 'audit' | 'intent' | 'conclusion' | 'end' | 'authorities', text: string]
+
+/** What `authorities` writes. */
+export interface SavedAuthorities {
+  readonly at: string
+  readonly document: string
+}
 
 /** Turns batches of writes into transactions. */
 export class SqliteWriter {
   readonly #database: DatabaseSync
   readonly #statements
-  #head: { readonly seq: number; readonly hash: string }
+  readonly #key: AuditKey
+  #head: ChainHead
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, key: AuditKey) {
     this.#database = database
-    this.#head = headOf(database)
+    this.#key = key
+    this.#head = headOf(database, key)
     this.#statements = prepare(database)
   }
 
@@ -39,20 +48,31 @@ export class SqliteWriter {
 
   #apply(kind: Write[0], text: string, holders: Map<string, number>): void {
     if (kind === 'authorities') {
-      this.#statements.authorities.run(text)
+      this.#saveAuthorities(JSON.parse(text) as SavedAuthorities)
+      return
+    }
+    if (kind === 'end') {
+      this.#end(JSON.parse(text) as EndRecord)
       return
     }
     this.#append(text)
     if (kind === 'intent') this.#intend(JSON.parse(text) as IntentRecord, holders)
     else if (kind === 'conclusion') this.#conclude(JSON.parse(text) as ConclusionRecord)
-    else if (kind === 'end') this.#end(JSON.parse(text) as EndRecord)
   }
 
-  #append(text: string): void {
+  #append(record: string, isOfAuthorities = false): void {
     const seq = this.#head.seq + 1
-    const hash = link(this.#head.hash, text)
-    this.#statements.audit.run(seq, text, hash)
-    this.#head = { seq, hash }
+    const row = { seq, authorities: isOfAuthorities ? seq : this.#head.authorities, record }
+    const chained = link(this.#head.hash, row, this.#key)
+    this.#statements.audit.run(seq, row.authorities, record, chained)
+    this.#head = { seq, authorities: row.authorities, hash: chained }
+  }
+
+  /** The chain says which document is the newest, so that an older one that is put back is told from it. */
+  #saveAuthorities({ at, document }: SavedAuthorities): void {
+    const record: AuthoritiesRecord = { event: 'authorities_saved', at, sha256: hash('sha256', document, 'hex') }
+    this.#append(JSON.stringify(record), true)
+    this.#statements.authorities.run(document)
   }
 
   #intend(record: IntentRecord, holders: Map<string, number>): void {
@@ -77,15 +97,19 @@ export class SqliteWriter {
     this.#statements.conclusion.run(outcome, serialNumber)
   }
 
-  #end({ at, nodeName, serialNumbers }: EndRecord): void {
-    const endedAt = Date.parse(at)
-    for (const serialNumber of serialNumbers) this.#statements.end.run(endedAt, serialNumber, nodeName)
+  /** Only what has ended now is put down: neither what never was, nor what is not the node's, nor what had ended before. */
+  #end(record: EndRecord): void {
+    const endedAt = Date.parse(record.at)
+    const serialNumbers = record.serialNumbers.filter(
+      (serialNumber) => this.#statements.end.run(endedAt, serialNumber, record.nodeName).changes === 1,
+    )
+    if (serialNumbers.length > 0) this.#append(JSON.stringify({ ...record, serialNumbers } satisfies EndRecord))
   }
 }
 
 function prepare(database: DatabaseSync) {
   return {
-    audit: database.prepare('INSERT INTO audit (seq, record, hash) VALUES (?, ?, ?)'),
+    audit: database.prepare('INSERT INTO audit (seq, authorities, record, hash) VALUES (?, ?, ?, ?)'),
     intent: database.prepare(
       `INSERT INTO issuance (serial_number, kind, spiffe_id, node_name, namespace, service_account, pod_uid,
          public_key_sha256, authority_key_id, not_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,

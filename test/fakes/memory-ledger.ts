@@ -31,11 +31,12 @@ export class MemoryLedger implements Ledger {
 
   end(nodeName: string, serialNumbers: readonly string[]): void {
     if (this.failure) return
-    this.#write(1)
-    for (const serialNumber of serialNumbers) {
-      const own = this.intents.some((intent) => intent.serialNumber === serialNumber && intent.nodeName === nodeName)
-      if (own) this.ended.set(serialNumber, new Date(0))
-    }
+    const own = serialNumbers.filter((serialNumber) =>
+      this.intents.some((intent) => intent.serialNumber === serialNumber && intent.nodeName === nodeName),
+    )
+    const now = own.filter((serialNumber) => !this.ended.has(serialNumber))
+    if (now.length > 0) this.#write(1)
+    for (const serialNumber of now) this.ended.set(serialNumber, new Date(0))
   }
 
   async find(serialNumber: string): Promise<IssuanceRow | undefined> {
@@ -81,7 +82,7 @@ export class MemoryLedger implements Ledger {
   }
 
   async save(document: string): Promise<void> {
-    this.#write(0)
+    this.#write(1)
     this.stored = document
   }
 

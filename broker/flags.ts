@@ -28,6 +28,7 @@ const FLAGS = {
   'max-ttl': text,
   'default-ttl': text,
   'agent-ttl': text,
+  'issuance-rate': text,
   'authority-lifetime': text,
   'log-level': text,
 } as const
@@ -37,7 +38,7 @@ const USAGE = `usage: broker --config FILE
        broker --trust-domain NAME --data DIR (--jwks FILE --issuer URL | --kubeconfig FILE) [--listen 127.0.0.1:0]
               [--operations-listen 127.0.0.1:0] [--templates DIR] [--bundle-file FILE] [--agent NAMESPACE/NAME]...
               [--audience NAME] [--min-ttl 5m] [--max-ttl 24h] [--default-ttl 1h] [--agent-ttl 1h]
-              [--authority-lifetime 14d] [--log-level info]`
+              [--issuance-rate PER_SECOND] [--authority-lifetime 14d] [--log-level info]`
 
 /** What the command line asks for. */
 export type Command = { readonly run: BrokerConfig } | { readonly checked: string } | { readonly help: string }
@@ -71,7 +72,9 @@ type Flags = Omit<ReturnType<typeof parse>['values'], 'config' | 'help'>
 
 /** The same schema, filled from flags: the same messages, the same defaults. */
 function configOfFlags(flags: Flags): BrokerConfig {
-  const { data, jwks, kubeconfig } = flags
+  const { data, jwks, kubeconfig, 'issuance-rate': issuanceRate } = flags
+  // A load test asks for more than a node and a pod ever do.
+  const rate = issuanceRate === undefined ? {} : { burst: Number(issuanceRate), perSecond: Number(issuanceRate) }
   if (data === undefined || flags['trust-domain'] === undefined) throw new IdentityError('config_invalid', USAGE)
   const document = {
     trustDomain: flags['trust-domain'],
@@ -91,6 +94,8 @@ function configOfFlags(flags: Flags): BrokerConfig {
       maxTtl: flags['max-ttl'],
       defaultTtl: flags['default-ttl'],
       agentTtl: flags['agent-ttl'],
+      perNode: rate,
+      perPod: rate,
     },
     authority: { lifetime: flags['authority-lifetime'], wrappingKeyFile: wrappingKeyIn(data) },
     ledger: { file: join(data, 'ledger.sqlite') },

@@ -14,6 +14,7 @@ import type { BrokerConfig } from './config.ts'
 import { NodeAttestation } from './issuance/attest-node.ts'
 import { issueBrokerIdentity } from './issuance/broker-identity.ts'
 import { X509SvidIssuance } from './issuance/issue-x509-svid.ts'
+import { IssuanceRates } from './issuance/issuance-rates.ts'
 import type { RefusalAudit } from './issuance/refusal-audit.ts'
 import { SigningBudget } from './issuance/signing-budget.ts'
 import type { X509SvidSigner } from './issuance/x509-svid-signer.ts'
@@ -21,6 +22,7 @@ import type { Ledger } from './ledger/ledger.ts'
 import type { BROKER_METRICS } from './metrics.ts'
 import { OwnIdentity } from './own-identity.ts'
 import type { Registrations } from './registration/registrations.ts'
+import { EndedSvids } from './sync/ended-svids.ts'
 import type { SyncHub } from './sync/sync-hub.ts'
 
 interface Parts {
@@ -115,7 +117,9 @@ function serviceOf(config: BrokerConfig, parts: Parts, callerOf: (peer: string) 
     // Nothing can be denied yet.
     checkNotDenied: () => {},
   }
-  const issuance = new X509SvidIssuance({ decisions, signer, budget, audit, failPoint }, { maxBatch })
+  const rates = new IssuanceRates(clock, config.issuance)
+  const issuance = new X509SvidIssuance({ decisions, signer, budget, rates, audit, failPoint }, { maxBatch })
+  const ended = new EndedSvids(ledger, clock)
   const nodes = new NodeAttestation(
     { attest: attestation.nodes.attest.bind(attestation.nodes), signer, budget, audit },
     { trustDomain: config.trustDomain, ttlMs: agentTtl },
@@ -153,9 +157,7 @@ function serviceOf(config: BrokerConfig, parts: Parts, callerOf: (peer: string) 
       callerOf,
       onCallerRefused: (method, error, peer) => audit.refused('caller_refused', error, { method, peer }),
     },
-    end: (nodeName, serialNumbers) => {
-      if (serialNumbers.length > 0) ledger.end(nodeName, serialNumbers)
-    },
+    end: (nodeName, serialNumbers) => ended.end(nodeName, serialNumbers),
   })
 }
 

@@ -4,6 +4,7 @@ import type { AttestedPod } from '../attestation/attested.ts'
 import type { WorkloadIdentity } from '../registration/registrations.ts'
 import { checkBatch, type X509SvidItem } from './batch-shape.ts'
 import type { FailPoint } from './fail-point.ts'
+import type { IssuanceRates } from './issuance-rates.ts'
 import type { RefusalAudit } from './refusal-audit.ts'
 import type { SigningBudget } from './signing-budget.ts'
 import type { SignedX509Svid, X509SvidSigner } from './x509-svid-signer.ts'
@@ -23,6 +24,7 @@ interface Dependencies {
   readonly decisions: IssuanceDecisions
   readonly signer: X509SvidSigner
   readonly budget: SigningBudget
+  readonly rates: IssuanceRates
   readonly audit: RefusalAudit
   readonly failPoint?: FailPoint | undefined
 }
@@ -63,7 +65,9 @@ export class X509SvidIssuance {
   async #outcome(item: X509SvidItem, caller: IssuanceCaller, provenKeys: Set<string>): Promise<X509SvidOutcome> {
     const facts: Record<string, string> = { nodeName: caller.nodeName, podUid: item.podUid }
     try {
-      return await this.#deps.budget.run(item.urgency, () => this.#issueOne(item, caller, { provenKeys, facts }))
+      const { budget, rates } = this.#deps
+      rates.checkNode(caller.nodeName)
+      return await budget.run(item.urgency, () => this.#issueOne(item, caller, { provenKeys, facts }), caller.nodeName)
     } catch (refusal) {
       this.#deps.audit.refused('issuance_refused', refusal, facts)
       return { requestId: item.requestId, refusal }
@@ -76,7 +80,7 @@ export class X509SvidIssuance {
     { nodeName, signal }: IssuanceCaller,
     { provenKeys, facts }: { readonly provenKeys: Set<string>; readonly facts: Record<string, string> },
   ): Promise<X509SvidOutcome> {
-    const { decisions, signer, failPoint } = this.#deps
+    const { decisions, signer, rates, failPoint } = this.#deps
     signal.throwIfAborted()
     // Step 2: which pod is it, and is it on the calling agent's node (invariants 3 and 4)?
     if (failPoint) await failPoint('2 attest')
@@ -85,6 +89,7 @@ export class X509SvidIssuance {
     facts['podName'] = pod.podName
     facts['serviceAccount'] = pod.serviceAccount
     facts['tokenId'] = pod.tokenId
+    rates.checkPod(pod.podUid)
 
     // Step 3: which identity has it?
     if (failPoint) await failPoint('3 register')

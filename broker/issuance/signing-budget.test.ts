@@ -10,12 +10,16 @@ function workshop(limits = LIMITS) {
   const budget = new SigningBudget(clock, limits)
   const begun: string[] = []
   const finish: (() => void)[] = []
-  const submit = (urgency: Urgency, name: string) =>
+  const submit = (urgency: Urgency, name: string, lane?: string) =>
     budget
-      .run(urgency, () => {
-        begun.push(name)
-        return new Promise<string>((resolve) => finish.push(() => resolve(name)))
-      })
+      .run(
+        urgency,
+        () => {
+          begun.push(name)
+          return new Promise<string>((resolve) => finish.push(() => resolve(name)))
+        },
+        lane,
+      )
       .catch((error: { code: string }) => error)
   const finishOne = async () => {
     finish.shift()?.()
@@ -38,6 +42,30 @@ test('new pods come before near expiry before routine, each in the order they ca
   }
   for (let turn = 0; turn < 6; turn += 1) await finishOne()
   expect(begun).toEqual(['first', 'n1', 'n2', 'e1', 'r1', 'r2'])
+})
+
+test('within an urgency nodes take turns, however much one of them asks for', async () => {
+  const { begun, submit, finishOne } = workshop({ ...LIMITS, maxQueued: 100 })
+  void submit('routine', 'running', 'a')
+  for (let index = 0; index < 50; index += 1) void submit('newPod', `a${index}`, 'a')
+  for (const name of ['b0', 'b1']) void submit('newPod', name, 'b')
+  void submit('newPod', 'c0', 'c')
+  for (let turn = 0; turn < 7; turn += 1) await finishOne()
+  expect(begun).toEqual(['running', 'a0', 'b0', 'c0', 'a1', 'b1', 'a2', 'a3'])
+})
+
+test('who has filled the queue makes room for others as urgent as himself', async () => {
+  const { begun, submit, finishOne } = workshop()
+  void submit('newPod', 'running', 'a')
+  void submit('newPod', 'a0', 'a')
+  void submit('newPod', 'a1', 'a')
+  const displaced = submit('newPod', 'a2', 'a')
+  void submit('newPod', 'b0', 'b')
+  expect(await displaced).toMatchObject({ code: 'overloaded' })
+  // Now b would have as many as a: nobody gives way.
+  expect(await submit('newPod', 'b1', 'b')).toMatchObject({ code: 'overloaded' })
+  for (let turn = 0; turn < 3; turn += 1) await finishOne()
+  expect(begun).toEqual(['running', 'a0', 'b0', 'a1'])
 })
 
 test('who does not fit is told when to come back', async () => {

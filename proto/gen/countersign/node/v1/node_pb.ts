@@ -469,7 +469,7 @@ export const AcknowledgementSchema: GenMessage<Acknowledgement> = /*@__PURE__*/
  */
 export type EndedSvids = Message<"countersign.node.v1.EndedSvids"> & {
   /**
-   * Serial numbers, hexadecimal, lower case.
+   * Serial numbers, hexadecimal, lower case; at most 1,000 in a message.
    *
    * @generated from field: repeated string serial_numbers = 1;
    */

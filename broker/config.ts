@@ -107,6 +107,12 @@ const authority = z.strictObject({
 const listener = z.strictObject({
   maxConnections: between(1, 1_000_000).default(20_000).describe('Connections at the same time.'),
   maxHandshakes: between(1, 100_000).default(512).describe('Connections in their TLS handshake at the same time.'),
+  maxHandshakesPerAddress: between(1, 100_000)
+    .default(128)
+    .describe('Of these, how many from one address (IPv6: one /64); beyond that the oldest of them goes.'),
+  maxAnonymous: between(1, 1_000_000)
+    .default(512)
+    .describe('Connections without the certificate of an agent at the same time; beyond that the oldest goes.'),
   handshakeTimeout: duration.default(10_000).describe('The longest that a TLS handshake may take.'),
 })
 

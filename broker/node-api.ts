@@ -4,7 +4,7 @@ import type { Metrics } from '../core/runtime/metrics.ts'
 import type { EndedCall } from '../proto/grpc-server.ts'
 import type { Caller } from './api/caller.ts'
 import { Connections } from './api/connections.ts'
-import { GrpcEndpoint } from './api/grpc-endpoint.ts'
+import { FOR_AGENTS, FOR_STRANGERS, GrpcEndpoint } from './api/grpc-endpoint.ts'
 import { nodeService } from './api/node-service.ts'
 import { TlsListener } from './api/tls-listener.ts'
 import type { AttestationParts } from './attestation-parts.ts'
@@ -60,25 +60,27 @@ export async function startNodeApi(
   }
   const identity = await issue()
 
-  const endpoint = new GrpcEndpoint(
-    serviceOf(config, parts, (peer) => connections.callerOf(peer)),
-    (call) => callEnded(call, parts),
-    clock,
-  )
+  const handlers = serviceOf(config, parts, (peer) => connections.callerOf(peer))
+  const shared = { handlers, ended: (call: EndedCall) => callEnded(call, parts), clock }
+  const forAgents = new GrpcEndpoint(shared, FOR_AGENTS)
+  const forStrangers = new GrpcEndpoint(shared, FOR_STRANGERS)
+  const { maxConnections, maxAnonymous, maxHandshakes, maxHandshakesPerAddress, handshakeTimeout } = config.listener
   const connections: Connections = new Connections({
     clock,
     bundle,
-    inject: (socket) => endpoint.inject(socket),
+    inject: (socket, kind) => (kind === 'agent' ? forAgents : forStrangers).inject(socket),
+    maxAnonymous,
     onJudged: (caller, peer) => judged(caller, peer, parts),
   })
   const { host, port } = config.listen
-  const { maxConnections, maxHandshakes, handshakeTimeout } = config.listener
   const listener = await TlsListener.listen(identity, {
     host,
     port,
-    limits: { maxConnections, maxHandshakes, handshakeTimeoutMs: handshakeTimeout },
+    limits: { maxConnections, maxHandshakes, maxHandshakesPerAddress, handshakeTimeoutMs: handshakeTimeout },
     accept: (socket, chain) => connections.accept(socket, chain),
     onRefused: (reason) => metrics.countersign_broker_connections_refused_total.inc({ reason }),
+    onError: (error) => log.error({ err: error }, 'a connection could not be accepted'),
+    clock,
   })
   gauge(metrics.countersign_broker_connections, () => connections.size)
   gauge(metrics.countersign_broker_agents_connected, () => hub.connectedNodes)
@@ -96,7 +98,7 @@ export async function startNodeApi(
   lifecycle.add('node API', async () => {
     listener.stopAccepting()
     hub.stop()
-    await endpoint.shutdown(DRAIN_MS, clock)
+    await Promise.all([forAgents, forStrangers].map((endpoint) => endpoint.shutdown(DRAIN_MS, clock)))
     listener.destroy()
     issuing.audit.flush()
   })

@@ -3,11 +3,12 @@ import type { Clock } from '../../core/runtime/clock.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { nameConnection } from '../../proto/named-connection.ts'
 import { type Caller, judgeCaller } from './caller.ts'
+import { PeerSlots } from './peer-slots.ts'
 
 /** An agent keeps one connection; while it replaces it, two. What is beyond that is dead, or not an agent's program. */
 const MAX_PER_NODE = 8
 /** Time enough to attest a node; nothing else can be done without a certificate. */
-const ANONYMOUS_LIFE_MS = 30_000
+const ANONYMOUS_LIFE_MS = 15_000
 /** Time enough for the answer that says why. */
 const EXPIRED_GRACE_MS = 5_000
 const LONGEST_SLEEP_MS = 60_000
@@ -15,10 +16,12 @@ const LONGEST_SLEEP_MS = 60_000
 interface Dependencies {
   readonly clock: Clock
   readonly bundle: () => X509Bundle
-  /** Hands the connection to gRPC. */
-  readonly inject: (socket: TLSSocket) => void
+  /** Hands the connection to the gRPC server for callers of its kind. */
+  readonly inject: (socket: TLSSocket, kind: Caller['kind']) => void
   /** Hears of each connection: who it is. */
   readonly onJudged: (caller: Caller, address: string) => void
+  /** Connections of others than agents at a time: they may not use up what agents need. */
+  readonly maxAnonymous: number
 }
 
 /** The connections that are open, each with its caller, judged once (design §5: not on each call). */
@@ -27,10 +30,13 @@ export class Connections {
   readonly #callers = new Map<string, Caller>()
   /** By node, oldest first. */
   readonly #perNode = new Map<string, Set<TLSSocket>>()
+  readonly #strangers: PeerSlots
   #number = 0
 
   constructor(deps: Dependencies) {
     this.#deps = deps
+    const { clock, maxAnonymous: max } = deps
+    this.#strangers = new PeerSlots(clock, { max, maxPerAddress: max })
   }
 
   /** The caller behind `Call.peer`. */
@@ -48,6 +54,7 @@ export class Connections {
     const caller = judgeCaller(chain, bundle(), clock.now())
     onJudged(caller, address)
     if (caller.kind === 'agent') this.#enter(caller.nodeName, socket)
+    else if (!this.#enterStranger(socket)) return
     this.#number += 1
     const name = `${caller.kind === 'agent' ? caller.nodeName : address}#${this.#number}`
     nameConnection(socket, name)
@@ -58,7 +65,7 @@ export class Connections {
       closed.abort()
     })
     void this.#destroyInTime(socket, caller, closed.signal)
-    inject(socket)
+    inject(socket, caller.kind)
   }
 
   /** At the limit the oldest goes: an agent must always be able to come back, whatever became of its connections. */
@@ -75,6 +82,13 @@ export class Connections {
       sockets.delete(oldest)
       oldest.destroy()
     }
+  }
+
+  #enterStranger(socket: TLSSocket): boolean {
+    const victim = this.#strangers.take(socket, socket.remoteAddress)
+    socket.once('close', () => this.#strangers.release(socket))
+    victim?.destroy()
+    return victim !== socket
   }
 
   async #destroyInTime(socket: TLSSocket, caller: Caller, closed: AbortSignal): Promise<void> {

@@ -5,10 +5,26 @@ import { NodeService } from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import { addService, type EndedCall, type Handlers } from '../../proto/grpc-server.ts'
 import { InjectedConnections } from '../../proto/injected-connection.ts'
 
-/** Largest message taken. A full batch of usual tokens and requests is below 200 KiB. */
-const MAX_MESSAGE_BYTES = 1024 * 1024
-/** Calls at the same time on one connection. */
-const MAX_STREAMS = 100
+export interface EndpointLimits {
+  /** Largest message taken. */
+  readonly maxMessageBytes: number
+  /** Calls at the same time on one connection: each may hold an unfinished message. */
+  readonly maxStreams: number
+  /** What HTTP/2 may hold for one connection, in millions of bytes. grpc-js by itself sets no limit. */
+  readonly sessionMegabytes: number
+}
+
+/** A full batch of usual tokens and requests is below 200 KiB. */
+export const FOR_AGENTS: EndpointLimits = { maxMessageBytes: 1024 * 1024, maxStreams: 100, sessionMegabytes: 16 }
+/** Who has no certificate yet has one thing to say: a token and a request for a certificate. */
+export const FOR_STRANGERS: EndpointLimits = { maxMessageBytes: 64 * 1024, maxStreams: 4, sessionMegabytes: 1 }
+
+interface Dependencies {
+  readonly handlers: Handlers<typeof NodeService>
+  readonly ended: (call: EndedCall) => void
+  readonly clock: Clock
+}
+
 const KEEPALIVE_MS = 60_000
 const KEEPALIVE_TIMEOUT_MS = 20_000
 
@@ -19,10 +35,11 @@ export class GrpcEndpoint {
   #open = 0
   #onIdle: () => void = () => {}
 
-  constructor(handlers: Handlers<typeof NodeService>, ended: (call: EndedCall) => void, clock: Clock) {
+  constructor({ handlers, ended, clock }: Dependencies, limits: EndpointLimits) {
     this.#server = new Server({
-      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-      'grpc.max_concurrent_streams': MAX_STREAMS,
+      'grpc.max_receive_message_length': limits.maxMessageBytes,
+      'grpc.max_concurrent_streams': limits.maxStreams,
+      'grpc-node.max_session_memory': limits.sessionMegabytes,
       // Finds agents that are gone without a word, so that they do not count as connected.
       'grpc.keepalive_time_ms': KEEPALIVE_MS,
       'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect as connectHttp2, type Settings } from 'node:http2'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, expect, test } from 'vitest'
 import type { Broker } from '../broker.ts'
@@ -15,14 +17,18 @@ async function broker(change: Record<string, unknown> = {}) {
   return running
 }
 
-/** A connection that has done its handshake and says nothing. */
-async function idle({ port }: Broker, options: { cert?: string; key?: string } = {}): Promise<TLSSocket> {
+/** A connection that has done its handshake. */
+async function fresh({ port }: Broker, options: { cert?: string; key?: string } = {}): Promise<TLSSocket> {
   const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'], ...options })
   cleanups.push(() => socket.destroy())
-  socket.on('error', () => {}).resume()
-  await new Promise<void>((resolve) => socket.once('secureConnect', resolve))
+  socket.on('error', () => {})
+  await once(socket, 'secureConnect')
   return socket
 }
+
+/** The same, and it says nothing. */
+const idle = async (running: Broker, options?: { cert?: string; key?: string }): Promise<TLSSocket> =>
+  (await fresh(running, options)).resume()
 
 test("however many connections a node has left behind, its agent's next one is served", async () => {
   const running = await broker()
@@ -36,4 +42,39 @@ test("however many connections a node has left behind, its agent's next one is s
     code: 'request_invalid',
   })
   await expect.poll(() => left.filter(({ destroyed }) => destroyed)).toEqual([left[0]])
+})
+
+test('connections without a certificate are limited, and an agent comes in all the same', async () => {
+  const running = await broker({ listener: { maxConnections: 20, maxAnonymous: 4 } })
+  const left: TLSSocket[] = []
+  for (let count = 0; count < 20; count += 1) left.push(await idle(running))
+  await expect.poll(() => left.filter(({ destroyed }) => !destroyed)).toEqual(left.slice(-4))
+  const node = await attestedNode(running, running.folder)
+  cleanups.push(() => node.close())
+  await expect(node.service.issueX509Svids({ requests: [] }, { timeoutMs: 5000 })).rejects.toMatchObject({
+    code: 'request_invalid',
+  })
+})
+
+test('who has no certificate has few streams and small messages, whatever the method', async () => {
+  const running = await broker()
+  const limitsOf = async (socket: TLSSocket) => {
+    const session = connectHttp2('https://broker', { createConnection: () => socket })
+    cleanups.push(() => session.destroy())
+    const [settings] = (await once(session, 'remoteSettings')) as [Settings]
+    return settings.maxConcurrentStreams
+  }
+  const node = await attestedNode(running, running.folder)
+  cleanups.push(() => node.close())
+  expect(await limitsOf(await fresh(running))).toBe(4)
+  expect(await limitsOf(await fresh(running, pemOf(node.identity)))).toBe(100)
+
+  const stranger = connectTo(running, running.folder)
+  cleanups.push(() => stranger.close())
+  const large = { serviceAccountToken: 'a.b.c', csr: new Uint8Array(70 * 1024) }
+  const refused = await stranger.service.attestNode(large, { timeoutMs: 5000 }).catch((error: unknown) => error)
+  expect(String((refused as Error).cause)).toContain('larger than max')
+  await expect(stranger.service.issueX509Svids({ requests: [] }, { timeoutMs: 5000 })).rejects.toMatchObject({
+    code: 'agent_certificate_required',
+  })
 })

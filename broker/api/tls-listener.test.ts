@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { once } from 'node:events'
+import diagnostics from 'node:diagnostics_channel'
+import { type EventEmitter, once } from 'node:events'
 import { existsSync, mkdtempSync } from 'node:fs'
 import { connect as connectPlain, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -8,10 +9,12 @@ import { join } from 'node:path'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
 import { newSerialNumber } from '../../core/pki/serial-number.ts'
+import type { Clock } from '../../core/runtime/clock.ts'
 import { systemRandom } from '../../core/runtime/random.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import { createAuthorityCertificate } from '../../core/spiffe/authority-certificate.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
+import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { type ListenerOptions, TlsListener } from './tls-listener.ts'
 
 const cleanups: (() => void)[] = []
@@ -31,21 +34,30 @@ function newCredentials() {
   return { chain: [der], privateKey: privateKey.export({ format: 'der', type: 'pkcs8' }) }
 }
 
-async function listen(limits: Partial<ListenerOptions['limits']> = {}) {
+async function listen(limits: Partial<ListenerOptions['limits']> = {}, clock: Clock = systemClock) {
+  const errors: string[] = []
   const refused: string[] = []
   const accepted: TLSSocket[] = []
   const listener = await TlsListener.listen(newCredentials(), {
     host: '127.0.0.1',
     port: 0,
-    limits: { maxConnections: 100, maxHandshakes: 10, handshakeTimeoutMs: 5000, ...limits },
+    limits: {
+      maxConnections: 100,
+      maxHandshakes: 10,
+      maxHandshakesPerAddress: 10,
+      handshakeTimeoutMs: 5000,
+      ...limits,
+    },
     accept: (socket) => {
       accepted.push(socket)
       socket.write('x')
     },
     onRefused: (reason) => refused.push(reason),
+    onError: (error) => errors.push(error.message),
+    clock,
   })
   cleanups.push(() => listener.destroy())
-  return { listener, refused, accepted, port: listener.port }
+  return { listener, errors, refused, accepted, port: listener.port }
 }
 
 /** What a client sees: its socket once it has read something, or an error code. */
@@ -159,6 +171,63 @@ test('only so many handshakes at a time: those that are done do not count', asyn
   expect(refused[0]).toBe('limit')
   for (const socket of silent) socket.destroy()
   await expect.poll(async () => typeof (await dial(port))).toBe('object')
+})
+
+/** Peers that connect and say nothing. */
+async function silence(port: number, count: number, localAddress: string): Promise<Socket[]> {
+  const sockets = Array.from({ length: count }, () => connectPlain({ port, host: '127.0.0.1', localAddress }))
+  for (const socket of sockets) {
+    socket.on('error', () => {})
+    cleanups.push(() => socket.destroy())
+  }
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+  return sockets
+}
+
+test.for([
+  { name: 'from its own address', localAddress: '127.0.0.1' },
+  { name: 'from another address', localAddress: '127.0.0.2' },
+])('silent connections $name keep nobody out', async ({ localAddress }) => {
+  const { port, refused } = await listen({ maxHandshakes: 8, handshakeTimeoutMs: 60_000 })
+  await silence(port, 20, localAddress)
+  expect(await dial(port)).toMatchObject({ alpnProtocol: 'h2' })
+  expect(refused).toContain('limit')
+})
+
+test('one address has only so many handshakes at a time, and takes nothing of the others', async () => {
+  const { port } = await listen({ maxHandshakes: 8, maxHandshakesPerAddress: 2, handshakeTimeoutMs: 60_000 })
+  const [oldest, ...others] = await silence(port, 2, '127.0.0.2')
+  const elsewhere = await silence(port, 1, '127.0.0.3')
+  const newer = await silence(port, 1, '127.0.0.2')
+  if (!oldest?.destroyed) await closed(oldest as Socket)
+  expect([...others, ...elsewhere, ...newer].map(({ destroyed }) => destroyed)).toEqual([false, false, false])
+})
+
+test('a connection without a ClientHello goes long before the handshake timeout', async () => {
+  const clock = new FakeClock()
+  const { port, refused } = await listen({ handshakeTimeoutMs: 60_000 }, clock)
+  const [silent] = await silence(port, 1, '127.0.0.1')
+  // Bytes of the beginning of a ClientHello.
+  const [slow] = await silence(port, 1, '127.0.0.1')
+  slow?.write(Buffer.of(22, 3, 1))
+  expect(await dial(port)).toMatchObject({ alpnProtocol: 'h2' })
+  const gone = closed(silent as Socket)
+  await clock.advance(4_000)
+  await gone
+  expect(slow?.destroyed).toBe(false)
+  expect(refused[0]).toBe('timeout')
+})
+
+test('an error of accepting is reported, and the listener listens on', async () => {
+  const { subscribe, unsubscribe } = diagnostics
+  let server: EventEmitter | undefined
+  const learn = (message: unknown) => ({ server } = message as { server: EventEmitter })
+  subscribe('tracing:net.server.listen:asyncStart', learn)
+  const { port, errors } = await listen()
+  unsubscribe('tracing:net.server.listen:asyncStart', learn)
+  server?.emit('error', new Error('accept EMFILE'))
+  expect(errors).toEqual(['accept EMFILE'])
+  expect(await dial(port)).toMatchObject({ alpnProtocol: 'h2' })
 })
 
 test('only so many connections at a time', async () => {

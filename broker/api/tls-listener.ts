@@ -1,7 +1,9 @@
 import { constants } from 'node:crypto'
 import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls'
+import type { Clock } from '../../core/runtime/clock.ts'
 import { pemEncode } from '../../core/pki/pem.ts'
+import { PeerSlots } from './peer-slots.ts'
 import { isErrno } from './socket-error.ts'
 
 /** The certificate that we show, and its key. */
@@ -17,6 +19,8 @@ export interface ListenerLimits {
   readonly maxConnections: number
   /** Of these, how many may be in their handshake: signatures are what an attacker makes us spend. */
   readonly maxHandshakes: number
+  /** Of these, how many from one address. */
+  readonly maxHandshakesPerAddress: number
   readonly handshakeTimeoutMs: number
 }
 
@@ -28,7 +32,14 @@ export interface ListenerOptions {
   readonly accept: (socket: TLSSocket, chain: readonly Uint8Array[]) => void
   /** A connection that came to nothing, and why in one word. */
   readonly onRefused: (reason: 'handshake' | 'timeout' | 'protocol' | 'limit') => void
+  /** The listener could not take a connection, for want of descriptors say. It listens on. */
+  readonly onError: (error: Error) => void
+  readonly clock: Clock
 }
+
+/** A peer that means it sends its ClientHello with its first packet. */
+const SILENT_MS = 3_000
+const LOOK_EVERY_MS = 1_000
 
 /**
  * The broker's own TLS server (design §5): TLS 1.3 alone, a hybrid post-quantum group preferred, the client's certificate
@@ -37,6 +48,8 @@ export interface ListenerOptions {
 export class TlsListener {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #handshakes: PeerSlots
+  #isLooking = false
 
   static async listen(credentials: ServerCredentials, options: ListenerOptions): Promise<TlsListener> {
     const listener = new TlsListener(credentials, options)
@@ -44,10 +57,13 @@ export class TlsListener {
       listener.#server.once('error', reject)
       listener.#server.listen({ host: options.host, port: options.port }, resolve)
     })
+    // Errors of accepting come here as well; without a listener each would end the process.
+    listener.#server.on('error', options.onError)
     return listener
   }
 
-  private constructor(credentials: ServerCredentials, { limits, accept, onRefused }: ListenerOptions) {
+  private constructor(credentials: ServerCredentials, options: ListenerOptions) {
+    const { limits, accept, onRefused, clock } = options
     this.#server = createServer({
       ...contextOptions(credentials),
       ALPNProtocols: ['h2'],
@@ -58,20 +74,31 @@ export class TlsListener {
       noDelay: true,
     })
     this.#server.maxConnections = limits.maxConnections
-    let secured = 0
+    const { maxHandshakes: max, maxHandshakesPerAddress: maxPerAddress } = limits
+    this.#handshakes = new PeerSlots(clock, { max, maxPerAddress })
+    /** The sockets below TLS, by what is known of them above it. */
+    const raw = new Map<string, Socket>()
     this.#server.on('connection', (socket: Socket) => {
-      if (this.#sockets.size - secured >= limits.maxHandshakes) {
+      const victim = this.#handshakes.take(socket, socket.remoteAddress)
+      if (victim) {
         onRefused('limit')
-        socket.destroy()
-        return
+        victim.destroy()
+        if (victim === socket) return
       }
+      const name = nameOf(socket)
+      raw.set(name, socket)
       this.#sockets.add(socket)
-      socket.once('close', () => this.#sockets.delete(socket))
+      void this.#dropSilent(options)
+      socket.once('close', () => {
+        this.#sockets.delete(socket)
+        this.#handshakes.release(socket)
+        if (raw.get(name) === socket) raw.delete(name)
+      })
     })
     this.#server.on('drop', () => onRefused('limit'))
     this.#server.on('secureConnection', (socket) => {
-      secured += 1
-      socket.once('close', () => (secured -= 1))
+      const below = raw.get(nameOf(socket))
+      if (below) this.#handshakes.release(below)
       // Without a listener an error of the connection would end the process.
       socket.on('error', () => {})
       if (socket.alpnProtocol !== 'h2' || socket.isSessionReused()) {
@@ -103,9 +130,27 @@ export class TlsListener {
 
   /** Ends every connection that is left. */
   destroy(): void {
-    this.#server.close()
+    this.stopAccepting()
     for (const socket of this.#sockets) socket.destroy()
   }
+
+  /** While there are handshakes, looks every now and then for those that have not begun. */
+  async #dropSilent({ clock, onRefused }: ListenerOptions): Promise<void> {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    while (this.#handshakes.size > 0) {
+      await clock.sleep(LOOK_EVERY_MS)
+      for (const socket of this.#handshakes.silentFor(SILENT_MS)) {
+        onRefused('timeout')
+        socket.destroy()
+      }
+    }
+    this.#isLooking = false
+  }
+}
+
+function nameOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
 }
 
 function contextOptions({ chain, privateKey }: ServerCredentials): SecureContextOptions {

@@ -8,13 +8,15 @@ import { nodeName, Tickets } from './programs/tickets.ts'
 import { type Believes, metricOf, type RunningBroker, startBroker } from './running-broker.ts'
 import { type Stage, TRUST_DOMAIN } from './stage.ts'
 
-/** Flags of node: little is made here and it is short-lived; what V8 optimises would stay for nothing. */
-export const AGENT_NODE_ARGS = (process.env['BENCH_AGENT_NODE_ARGS'] ?? '--max-semi-space-size=1 --lite-mode').split(
-  ' ',
-)
+const BUILT = process.env['BENCH_AGENT']
 
 /** What is measured; a built agent leaves out the 30 MiB that stripping types costs. */
-export const AGENT = process.env['BENCH_AGENT'] ?? join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
+export const AGENT = BUILT ?? join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
+
+/** Flags of node: what V8 optimises would stay for nothing. Without WebAssembly, as lite mode is, no types are stripped. */
+export const AGENT_NODE_ARGS = (
+  process.env['BENCH_AGENT_NODE_ARGS'] ?? `--max-semi-space-size=1${BUILT === undefined ? '' : ' --lite-mode'}`
+).split(' ')
 
 /** An agent with declared workloads, alone on the core that is measured; its broker is on the other. */
 export interface RunningAgent {

@@ -130,7 +130,12 @@ export const brokerConfigSchema = z
       .optional(),
     issuance: issuance.prefault({}),
     authority,
-    ledger: z.strictObject({ file: file.describe('The SQLite database; its folder must exist.') }),
+    ledger: z.strictObject({
+      file: file.describe('The SQLite database; its folder must exist.'),
+      retention: duration
+        .default(90 * DAY)
+        .describe('How long expired SVIDs and audit records are kept. The newest change of authorities always is.'),
+    }),
     bundle: z
       .strictObject({
         file: file.optional().describe('Where the trust bundle is written for agents to begin with (PEM).'),

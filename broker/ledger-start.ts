@@ -20,10 +20,13 @@ interface Parts {
 
 /** How often the log says how far the audit chain has come. */
 const HEAD_LOG_MS = 10 * 60_000
+/** How often old rows are looked for, and the pause between two steps while there are any. */
+const PRUNE_LOOK_MS = 60_000
+const PRUNE_PAUSE_MS = 100
 
 /** Opens the ledger, waiting for it as long as it is locked or its disk is full. */
 export async function openLedger(
-  { ledger: { file } }: BrokerConfig,
+  { ledger: { file, retention } }: BrokerConfig,
   { lifecycle, auditKey, ...parts }: Parts,
   { onLost, onStopped }: { readonly onLost: (count: number) => void; readonly onStopped: (error: unknown) => void },
 ): Promise<Ledger> {
@@ -41,12 +44,30 @@ export async function openLedger(
     })
   const ledger = await withPatience('the ledger', open, { ...parts, signal: lifecycle.signal })
   const telling = keepTelling(ledger, { clock, log }, lifecycle.signal)
+  const pruning = keepPruning(ledger, retention, { clock, log, signal: lifecycle.signal })
   lifecycle.add('ledger', async () => {
-    await telling
+    await Promise.all([telling, pruning])
     await tellHead(ledger, log)
     await ledger.close()
   })
   return ledger
+}
+
+/** Lets rows go that are older than `retention`, in small steps with pauses between them. */
+async function keepPruning(
+  ledger: SqliteLedger,
+  retention: number,
+  { clock, log, signal }: Pick<Parts, 'clock' | 'log'> & { readonly signal: AbortSignal },
+): Promise<void> {
+  while (!signal.aborted) {
+    let gone = 0
+    try {
+      gone = await ledger.prune(new Date(clock.now().getTime() - retention))
+    } catch (error) {
+      log.warn({ err: error }, 'the ledger could not let old rows go')
+    }
+    await clock.sleep(gone > 0 ? PRUNE_PAUSE_MS : PRUNE_LOOK_MS, signal).catch(() => {})
+  }
 }
 
 /** The log is kept elsewhere: a ledger that later ends before what it says was cut off, or is an older copy. */

@@ -21,6 +21,7 @@ import type { X509SvidSigner } from './issuance/x509-svid-signer.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import type { BROKER_METRICS } from './metrics.ts'
 import { OwnIdentity } from './own-identity.ts'
+import { RefusalLog } from './refusal-log.ts'
 import type { Registrations } from './registration/registrations.ts'
 import { EndedSvids } from './sync/ended-svids.ts'
 import type { SyncHub } from './sync/sync-hub.ts'
@@ -41,6 +42,8 @@ interface Parts {
 
 /** Calls that are running when the broker stops may take so long to end. */
 const DRAIN_MS = 5_000
+/** Agents that are attested get their SVIDs so many at a time: a cluster that starts as a whole has thousands. */
+const NODE_BUDGET = { maxConcurrent: 16, maxQueued: 4096 }
 
 /** Opens the port for agents, last of all: what it leads to is there by then. */
 export async function startNodeApi(
@@ -61,7 +64,8 @@ export async function startNodeApi(
   const identity = await issue()
 
   const handlers = serviceOf(config, parts, (peer) => connections.callerOf(peer))
-  const shared = { handlers, ended: (call: EndedCall) => callEnded(call, parts), clock }
+  const refusals = new RefusalLog(log, clock)
+  const shared = { handlers, ended: (call: EndedCall) => callEnded(call, parts, refusals), clock }
   const forAgents = new GrpcEndpoint(shared, FOR_AGENTS)
   const forStrangers = new GrpcEndpoint(shared, FOR_STRANGERS)
   const { maxConnections, maxAnonymous, maxHandshakes, maxHandshakesPerAddress, handshakeTimeout } = config.listener
@@ -70,7 +74,7 @@ export async function startNodeApi(
     bundle,
     inject: (socket, kind) => (kind === 'agent' ? forAgents : forStrangers).inject(socket),
     maxAnonymous,
-    onJudged: (caller, peer) => judged(caller, peer, parts),
+    onJudged: (caller, peer) => judged(caller, peer, parts, refusals),
   })
   const { host, port } = config.listen
   const listener = await TlsListener.listen(identity, {
@@ -111,7 +115,8 @@ function serviceOf(config: BrokerConfig, parts: Parts, callerOf: (peer: string) 
   const { attestation, registrations, signer, audit, ledger } = issuing
   const { maxBatch, maxConcurrent, maxQueued, maxWait, agentTtl } = config.issuance
   const budget = new SigningBudget(clock, { maxConcurrent, maxQueued, maxWaitMs: maxWait })
-  gauge(metrics.countersign_broker_issuance_queued, () => budget.queued)
+  const nodeBudget = new SigningBudget(clock, { ...NODE_BUDGET, maxWaitMs: maxWait })
+  gauge(metrics.countersign_broker_issuance_queued, () => budget.queued + nodeBudget.queued)
 
   const decisions = {
     attest: attestation.pods.attest.bind(attestation.pods),
@@ -123,7 +128,7 @@ function serviceOf(config: BrokerConfig, parts: Parts, callerOf: (peer: string) 
   const issuance = new X509SvidIssuance({ decisions, signer, budget, rates, audit, failPoint }, { maxBatch })
   const ended = new EndedSvids(ledger, clock)
   const nodes = new NodeAttestation(
-    { attest: attestation.nodes.attest.bind(attestation.nodes), signer, budget, audit },
+    { attest: attestation.nodes.attest.bind(attestation.nodes), signer, budget: nodeBudget, audit },
     { trustDomain: config.trustDomain, ttlMs: agentTtl },
   )
   return nodeService({
@@ -163,19 +168,20 @@ function serviceOf(config: BrokerConfig, parts: Parts, callerOf: (peer: string) 
   })
 }
 
-function callEnded({ path, peer, code, error }: EndedCall, { environment: { log }, metrics }: Parts): void {
+function callEnded({ path, peer, code, error }: EndedCall, parts: Parts, refusals: RefusalLog): void {
+  const { log } = parts.environment
   const method = path.slice(path.lastIndexOf('/') + 1)
-  metrics.countersign_broker_calls_total.inc({ method, code })
+  parts.metrics.countersign_broker_calls_total.inc({ method, code })
   if (code === 'internal') log.error({ err: error, method, peer }, 'a call failed')
-  else if (code !== 'ok' && code !== 'cancelled') log.info({ method, peer, code }, 'a call was refused')
+  else if (code !== 'ok' && code !== 'cancelled') refusals.info({ method, peer, code }, 'a call was refused')
   else if (log.isLevelEnabled('debug')) log.debug({ method, peer, code }, 'a call has ended')
 }
 
-function judged(caller: Caller, peer: string, { environment: { log }, metrics, issuing }: Parts): void {
+function judged(caller: Caller, peer: string, { metrics, issuing }: Parts, refusals: RefusalLog): void {
   if (caller.kind !== 'refused') return
   metrics.countersign_broker_connections_refused_total.inc({ reason: 'certificate' })
   issuing.audit.refused('caller_refused', caller.error, { peer })
-  log.info({ peer, code: caller.error.code, err: caller.error }, 'a client certificate was refused')
+  refusals.info({ peer, code: caller.error.code, err: caller.error }, 'a client certificate was refused')
 }
 
 /** A gauge that asks when it is scraped. */

@@ -1,65 +1,78 @@
 import type { Clock } from '../../core/runtime/clock.ts'
 import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
+import { type RateLimits, TokenBucket, TokenBuckets } from '../../core/runtime/token-bucket.ts'
 import type { AuditLog } from '../ledger/ledger.ts'
 
+/** Records that may be written about whom. */
 export interface RefusalAuditLimits {
-  /** Records that may be written at once. */
-  readonly burst: number
-  /** Records a second in the long run. */
-  readonly perSecond: number
+  /** All who have not shown who they are, together: anybody on the network is one of them. */
+  readonly strangers: RateLimits
+  /** Each agent. */
+  readonly agent: RateLimits
+  /** All agents together. */
+  readonly agents: RateLimits
 }
 
-const LIMITS: RefusalAuditLimits = { burst: 500, perSecond: 20 }
+const LIMITS: RefusalAuditLimits = {
+  strangers: { burst: 50, perSecond: 1 },
+  agent: { burst: 100, perSecond: 2 },
+  agents: { burst: 500, perSecond: 20 },
+}
 
 type RefusalEvent = 'attestation_refused' | 'issuance_refused' | 'caller_refused'
 
+/** Who was refused: an agent that has shown its certificate, or anybody. */
+type Callers = 'strangers' | 'agents'
+
 /**
  * Writes refusals down with their precise code, but not so many that whoever floods the broker fills its disk: beyond the
- * limit they are counted, and the next record that fits says how many of which code there were.
+ * limit they are counted, and the next record that fits says how many of which code there were. Strangers have a limit of
+ * their own, so that they cannot hide what agents are refused; and so has each agent.
  */
 export class RefusalAudit {
   readonly #log: AuditLog
-  readonly #clock: Clock
-  readonly #limits: RefusalAuditLimits
-  #tokens: number
-  #filledAt: number
-  readonly #suppressed = new Map<string, number>()
+  readonly #strangers: TokenBucket
+  readonly #agent: TokenBuckets
+  readonly #agents: TokenBucket
+  readonly #suppressed = { strangers: new Map<string, number>(), agents: new Map<string, number>() }
 
   constructor(log: AuditLog, clock: Clock, limits: RefusalAuditLimits = LIMITS) {
     this.#log = log
-    this.#clock = clock
-    this.#limits = limits
-    this.#tokens = limits.burst
-    this.#filledAt = clock.monotonicMs()
+    this.#strangers = new TokenBucket(clock, limits.strangers)
+    this.#agent = new TokenBuckets(clock, limits.agent)
+    this.#agents = new TokenBucket(clock, limits.agents)
   }
 
   /** @param facts what is known about the caller and what it asked for; never what it brought. */
   refused(event: RefusalEvent, error: unknown, facts: Readonly<Record<string, string>>): void {
     const code = codeOf(error)
-    if (!this.#take()) {
-      this.#suppressed.set(code, (this.#suppressed.get(code) ?? 0) + 1)
+    const callers = event === 'issuance_refused' ? 'agents' : 'strangers'
+    if (!this.#take(callers, facts['nodeName'] ?? '')) {
+      const suppressed = this.#suppressed[callers]
+      suppressed.set(code, (suppressed.get(code) ?? 0) + 1)
       return
     }
-    this.flush()
+    this.#flush(callers)
     const reason = error instanceof IdentityError && error.cause instanceof Error ? error.cause.message : undefined
     this.#log.record({ event, code, ...facts, ...(reason !== undefined && { reason: reason.slice(0, 500) }) })
   }
 
   /** Writes down what was only counted so far. */
   flush(): void {
-    if (this.#suppressed.size === 0) return
-    const codes = Array.from(this.#suppressed, ([code, count]) => `${code}=${count}`)
-    this.#suppressed.clear()
-    this.#log.record({ event: 'refusals_suppressed', codes })
+    this.#flush('strangers')
+    this.#flush('agents')
   }
 
-  #take(): boolean {
-    const now = this.#clock.monotonicMs()
-    const { burst, perSecond } = this.#limits
-    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#filledAt) / 1000) * perSecond)
-    this.#filledAt = now
-    if (this.#tokens < 1) return false
-    this.#tokens -= 1
-    return true
+  #flush(callers: Callers): void {
+    const suppressed = this.#suppressed[callers]
+    if (suppressed.size === 0) return
+    const codes = Array.from(suppressed, ([code, count]) => `${code}=${count}`)
+    suppressed.clear()
+    this.#log.record({ event: 'refusals_suppressed', callers, codes })
+  }
+
+  #take(callers: Callers, nodeName: string): boolean {
+    if (callers === 'strangers') return this.#strangers.take() === 0
+    return this.#agent.take(nodeName) === 0 && this.#agents.take() === 0
   }
 }

@@ -177,6 +177,52 @@ describe('does not believe authorities', () => {
   })
 })
 
+describe('what is old enough', () => {
+  const DAY = 24 * 3_600_000
+
+  /** 1200 SVIDs of the first day, one of the tenth, with authorities that were saved between them. */
+  async function aged() {
+    const file = newFile()
+    const time = new FakeClock()
+    const ledger = await SqliteLedger.open({ file, auditKey, clock: time })
+    const dayOf = (day: number) => new Date(time.now().getTime() + day * DAY)
+    const old = Array.from({ length: 1200 }, (_, index) =>
+      anIntent({ serialNumber: `0a${String(index).padStart(4, '0')}`, notAfter: dayOf(1) }),
+    )
+    await ledger.intend(old)
+    await time.advance(10 * DAY)
+    await ledger.save('newest')
+    await ledger.intend([anIntent({ serialNumber: '0b', notAfter: dayOf(1) })])
+    return { file, ledger, before: new Date(time.now().getTime() - 5 * DAY) }
+  }
+
+  test('goes a few rows at a time, and the chain stays whole from where it then begins', async () => {
+    const { file, ledger, before } = await aged()
+    const steps: number[] = []
+    for (let gone = -1; gone !== 0;) steps.push((gone = await ledger.prune(before)))
+    expect(steps).toEqual([1000, 1000, 400, 0])
+    expect(await ledger.find('0a0000')).toBeUndefined()
+    expect(await ledger.find('0b')).toBeDefined()
+    expect(await ledger.verify()).toBe(2)
+    await ledger.close()
+    const again = await openFile(file)
+    expect(await again.verify()).toBe(2)
+    expect(await again.load()).toBe('newest')
+    await again.close()
+  })
+
+  test('goes no further than the newest change of authorities, and what nobody let go is missed', async () => {
+    const { file, ledger } = await aged()
+    const never = new Date(8.64e15)
+    while ((await ledger.prune(never)) > 0);
+    expect(await ledger.verify()).toBe(2)
+    expect(await ledger.load()).toBe('newest')
+    await ledger.close()
+    tamper(file, 'DELETE FROM audit WHERE seq = (SELECT min(seq) FROM audit)')
+    await expect(openFile(file)).rejects.toMatchObject({ code: 'store_corrupt' })
+  })
+})
+
 test('the newest record says where the chain has come to', async () => {
   const ledger = await openFile(newFile())
   expect((await ledger.head()).seq).toBe(0)

@@ -123,6 +123,16 @@ export class SqliteLedger implements Ledger {
     return this.#ask({ ask: 'head' })
   }
 
+  /**
+   * Lets a few of the oldest rows go that ended before `before`, once nobody waits to write.
+   *
+   * @returns how many; 0 when there are no more.
+   */
+  async prune(before: Date): Promise<number> {
+    await this.#settled()
+    return (await this.#send({ prune: before.getTime() })) as number
+  }
+
   problem(): string | undefined {
     return this.#problem
   }

@@ -9,7 +9,11 @@ import { answer, type Query } from './sqlite-reader.ts'
 import { SqliteWriter, type Write } from './sqlite-writer.ts'
 import { storeFailure, type StoreFailure } from './store-error.ts'
 
-export type Request = { readonly writes: readonly string[] } | { readonly query: Query } | { readonly close: true }
+export type Request =
+  | { readonly writes: readonly string[] }
+  | { readonly query: Query }
+  | { readonly prune: number }
+  | { readonly close: true }
 export type Reply = { readonly value: unknown } | { readonly failure: StoreFailure }
 
 const port = parentPort
@@ -38,6 +42,8 @@ try {
     if ('close' in request) {
       port.postMessage(attempt(() => database.close()))
       port.close()
+    } else if ('prune' in request) {
+      port.postMessage(attempt(() => writer.prune(request.prune)))
     } else if ('query' in request) {
       port.postMessage(attempt(() => answer(database, auditKey, request.query)))
     } else {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { type AuditKey, link } from './audit-chain.ts'
+import { type AuditKey, link, prunedSeal } from './audit-chain.ts'
 import type { AuthoritiesRecord, ConclusionRecord, EndRecord, IntentRecord } from './audit-record.ts'
 import { type ChainHead, headOf } from './sqlite-database.ts'
 
@@ -41,6 +41,33 @@ export class SqliteWriter {
       this.#database.exec('COMMIT')
     } catch (error) {
       this.#head = before
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  /**
+   * Lets go of issuance rows that expired and audit records that were written before `before` (milliseconds since 1970):
+   * the oldest, a few at a time. The chain then begins after the last record that has gone. What says which document of
+   * the authorities is the newest stays, and all after it.
+   *
+   * @returns the number of rows that have gone.
+   */
+  prune(before: number): number {
+    const rows = this.#statements.oldestRecords.all(this.#head.authorities || this.#head.seq, PRUNED_AT_ONCE)
+    const kept = rows.findIndex(({ record }) => !(writtenAt(String(record)) < before))
+    const last = rows[(kept === -1 ? rows.length : kept) - 1]
+    this.#database.exec('BEGIN IMMEDIATE')
+    try {
+      let gone = Number(this.#statements.pruneIssuance.run(PRUNED_AT_ONCE, before).changes)
+      if (last) {
+        const [seq, chained] = [Number(last['seq']), String(last['hash'])]
+        gone += Number(this.#statements.pruneAudit.run(seq).changes)
+        this.#statements.pruned.run(seq, chained, prunedSeal(seq, chained, this.#key))
+      }
+      this.#database.exec('COMMIT')
+      return gone
+    } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
       throw error
     }
@@ -107,6 +134,13 @@ export class SqliteWriter {
   }
 }
 
+/** Rows of each table in one transaction, so that whoever waits to write hardly notices. */
+const PRUNED_AT_ONCE = 500
+
+function writtenAt(record: string): number {
+  return Date.parse(String((JSON.parse(record) as { at?: unknown }).at))
+}
+
 function prepare(database: DatabaseSync) {
   return {
     audit: database.prepare('INSERT INTO audit (seq, authorities, record, hash) VALUES (?, ?, ?, ?)'),
@@ -121,6 +155,14 @@ function prepare(database: DatabaseSync) {
     holder: database.prepare(
       `INSERT INTO holder (node_name, not_after) VALUES (?, ?)
          ON CONFLICT (node_name) DO UPDATE SET not_after = max(not_after, excluded.not_after)`,
+    ),
+    oldestRecords: database.prepare('SELECT seq, record, hash FROM audit WHERE seq < ? ORDER BY seq LIMIT ?'),
+    pruneAudit: database.prepare('DELETE FROM audit WHERE seq <= ?'),
+    pruned: database.prepare('UPDATE chain SET pruned_seq = ?, pruned_hash = ?, pruned_seal = ?'),
+    // Serial numbers ascend with time, so the oldest are the first.
+    pruneIssuance: database.prepare(
+      `DELETE FROM issuance WHERE serial_number IN (SELECT serial_number FROM issuance ORDER BY serial_number LIMIT ?)
+         AND not_after < ?`,
     ),
     authorities: database.prepare(
       'INSERT INTO authorities (id, document) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET document = excluded.document',

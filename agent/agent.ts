@@ -72,6 +72,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
   )
   const endpoint: WorkloadEndpoint = new WorkloadEndpoint({
     identityOf: (id) => workloads.identityOf(id),
+    ownerOf: (id) => workloads.ownerOf(id),
     clock,
     ended: (call) => observation.workloadApi(call),
   })

@@ -30,8 +30,9 @@ export class InjectedConnections {
     this.#http2Server = http2ServerOf(server)
   }
 
-  inject(connection: Duplex): void {
-    if (connection.destroyed) return
+  /** @returns its session, if there is one. */
+  inject(connection: Duplex): ServerHttp2Session | undefined {
+    if (connection.destroyed) return undefined
     let session: ServerHttp2Session | undefined
     const take = (made: ServerHttp2Session) => (session = made)
     this.#http2Server.once('session', take)
@@ -42,7 +43,7 @@ export class InjectedConnections {
     }
     if (session === undefined) {
       connection.destroy()
-      return
+      return undefined
     }
     this.#open.set(connection, session)
     if (this.#open.size === 1) void this.#look()
@@ -51,6 +52,7 @@ export class InjectedConnections {
       this.#deadlines.delete(connection)
       if (this.#open.size === 0) this.#looking.abort()
     })
+    return session
   }
 
   destroy(): void {

@@ -2,7 +2,7 @@ import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import type { NodePublishVolumeRequest, NodeUnpublishVolumeRequest } from '../../proto/gen/third_party/csi/v1/csi_pb.ts'
 import type { VolumeDelivery } from '../volume/volume-delivery.ts'
-import type { PodRef } from '../workloads/workload.ts'
+import type { WorkloadRequest } from '../workloads/workload.ts'
 import {
   parsePublish,
   parsePublishReference,
@@ -85,7 +85,7 @@ export class Volumes {
   async recover({ volumeId, targetPath, pod, gid }: VolumeRecord): Promise<void> {
     const { deliverTo, settings, workloads } = this.#dependencies
     const delivery = deliverTo(parseTargetPath(targetPath, settings.kubeletDirectory), gid)
-    await workloads.recover({ id: volumeId, pod, delivery })
+    await workloads.recover({ id: volumeId, pod, owner: pod.podUid, delivery })
     this.#published.set(volumeId, targetPath)
   }
 
@@ -108,7 +108,7 @@ export class Volumes {
       // An agent that has lost its record finds a volume that containers use: it is taken up again, never emptied.
       holds = (await delivery.prepare()) && (await delivery.read()) !== undefined
       abandoned.throwIfAborted()
-      await this.#serve(holds, { id: volumeId, pod, delivery, token })
+      await this.#serve(holds, { id: volumeId, pod, owner: pod.podUid, delivery, token })
       abandoned.throwIfAborted()
       this.#published.set(volumeId, target.path)
     } catch (error) {
@@ -125,10 +125,7 @@ export class Volumes {
     await this.#dependencies.records.delete(volumeId)
   }
 
-  async #serve(
-    holds: boolean,
-    workload: { id: string; pod: PodRef; delivery: VolumeDelivery; token: string },
-  ): Promise<void> {
+  async #serve(holds: boolean, workload: WorkloadRequest & { readonly token: string }): Promise<void> {
     const { workloads } = this.#dependencies
     if (!holds) return workloads.add(workload)
     await workloads.recover(workload)

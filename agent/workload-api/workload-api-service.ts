@@ -14,7 +14,7 @@ interface Dependencies {
 }
 
 /** Streams of one workload at a time; a process needs two. */
-const MAX_STREAMS = 256
+const MAX_STREAMS = 128
 
 /**
  * The SPIFFE Workload API. The socket that a call came on names the caller (design §3), and the connection bears that

@@ -8,6 +8,7 @@ const DEFAULT_KEY_TYPE: KeyType = 'ec-p256'
 export class HeldWorkload {
   readonly id: string
   readonly pod: PodRef
+  readonly owner: string
   readonly delivery: Delivery
   /** What its streams follow. */
   readonly identity = new Latest<Delivered>()
@@ -25,9 +26,10 @@ export class HeldWorkload {
   /** Writes happen one after the other, in the order they were asked for. */
   #turn: Promise<void> = Promise.resolve()
 
-  constructor({ id, pod, delivery, token, keyType = DEFAULT_KEY_TYPE }: WorkloadRequest) {
+  constructor({ id, pod, owner = id, delivery, token, keyType = DEFAULT_KEY_TYPE }: WorkloadRequest) {
     this.id = id
     this.pod = pod
+    this.owner = owner
     this.delivery = delivery
     this.token = token
     this.keyType = keyType

@@ -55,6 +55,8 @@ export interface WorkloadRequest {
   /** The volume's ID, or the name of a declared workload. */
   readonly id: string
   readonly pod: PodRef
+  /** Whose limits its connections count against; itself, if nobody else is named. */
+  readonly owner?: string | undefined
   readonly delivery: Delivery
   /** The pod's bound ServiceAccount token; kept in memory only. */
   readonly token?: string | undefined

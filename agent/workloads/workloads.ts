@@ -58,6 +58,11 @@ export class Workloads {
     return this.#held.get(id)?.identity
   }
 
+  /** Who answers for what comes on the socket of a workload. */
+  ownerOf(id: string): string {
+    return this.#held.get(id)?.owner ?? id
+  }
+
   /** Serial numbers of all SVIDs that are held. */
   serialNumbers(): string[] {
     return [...this.#held.values()].flatMap(({ svid }) => svid?.serialNumber ?? [])

@@ -145,3 +145,9 @@ describe('acknowledgements', () => {
     expect(missing(5n, 'node-a')).toEqual(['node-a'])
   })
 })
+
+test('a caller that has gone before its stream begins leaves none behind', async () => {
+  publish(1n)
+  await expect(open('node-a', AbortSignal.abort(new Error('gone'))).next()).rejects.toThrow('gone')
+  expect([hub.streams, hub.connectedNodes]).toEqual([0, 0])
+})

@@ -95,6 +95,8 @@ export class SyncHub {
    */
   async *open({ nodeName, notAfter }: SyncPeer, signal: AbortSignal): AsyncGenerator<EncodedResponse> {
     if (this.#stopped) throw this.#stopped
+    // The listener below hears of it only if it is yet to come.
+    signal.throwIfAborted()
     const pending = new LatestStates<RevisionKind, EncodedResponse>()
     const stream: Stream = { nodeName, pending }
     const ofNode = this.#nodes.get(nodeName) ?? 0

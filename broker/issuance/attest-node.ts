@@ -12,6 +12,7 @@ interface Dependencies {
   /** @throws `IdentityError` with the precise code. */
   readonly attest: (token: string, signal: AbortSignal) => Promise<AttestedNode>
   readonly signer: X509SvidSigner
+  /** Of nodes alone: what strangers send waits for nothing that workloads need. */
   readonly budget: SigningBudget
   readonly audit: RefusalAudit
 }
@@ -45,21 +46,25 @@ export class NodeAttestation {
     signal: AbortSignal,
   ): Promise<SignedX509Svid> {
     try {
-      return await this.#deps.budget.run('newPod', () => this.#issue(token, csr, signal))
+      // No place is held while a token is looked at: anybody may send one whose key must be asked for first. Reviews have
+      // bounds of their own.
+      const node = await this.#deps.attest(token, signal)
+      return await this.#deps.budget.run('newPod', () => this.#issue(node, csr))
     } catch (error) {
       this.#deps.audit.refused('attestation_refused', error, { peer })
       throw toStranger(error)
     }
   }
 
-  async #issue(token: string, csr: Uint8Array, signal: AbortSignal): Promise<SignedX509Svid> {
-    const node = await this.#deps.attest(token, signal)
+  async #issue(node: AttestedNode, csr: Uint8Array): Promise<SignedX509Svid> {
     const key = parseCsr(csr)
     return this.#deps.signer.sign({
       kind: 'agent',
       id: agentId(this.#options.trustDomain, node.nodeName),
       key,
       ttlMs: this.#options.ttlMs,
+      // Names of nodes are used again; docs/adr/0008.
+      commonName: node.nodeUid,
       nodeName: node.nodeName,
       pod: { namespace: node.namespace, name: node.podName, uid: node.podUid, serviceAccount: node.serviceAccount },
       template: '',

@@ -1,11 +1,18 @@
 import { parseCertificate } from '../../core/pki/certificate.ts'
+import { commonNameOf } from '../../core/pki/distinguished-name.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { verifyX509Svid } from '../../core/spiffe/x509-svid.ts'
 
 /** Who is at the other end of a connection, judged once as it was made. */
 export type Caller =
-  | { readonly kind: 'agent'; readonly nodeName: string; readonly notAfter: Date }
+  | {
+      readonly kind: 'agent'
+      readonly nodeName: string
+      /** Of the node that was attested; a node that has taken over its name is another. */
+      readonly nodeUid?: string | undefined
+      readonly notAfter: Date
+    }
   /** No certificate at all: may only attest. */
   | { readonly kind: 'anonymous' }
   /** A certificate that is of no use: may only attest, and learns why elsewhere. */
@@ -25,7 +32,7 @@ export function judgeCaller(chain: readonly Uint8Array[], bundle: X509Bundle, no
     const { id, leaf } = verifyX509Svid(chain, () => bundle, now, { purpose: 'clientAuth' })
     const nodeName = AGENT_PATH.exec(id.path)?.[1]
     if (nodeName === undefined) return refused(new Error(`${id.toString()} is not the ID of an agent`))
-    return { kind: 'agent', nodeName, notAfter: leaf.notAfter }
+    return { kind: 'agent', nodeName, nodeUid: commonNameOf(leaf.subject), notAfter: leaf.notAfter }
   } catch (error) {
     return hasExpired(chain, now) ? { kind: 'refused', error: certificateExpired() } : refused(error)
   }

@@ -3,7 +3,7 @@ import { connect as connectHttp2, type Settings } from 'node:http2'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, expect, test } from 'vitest'
 import type { Broker } from '../broker.ts'
-import { attestedNode, connectTo, pemOf } from '../../test/fakes/node-client.ts'
+import { attestedNode, connectTo, newCsr, pemOf, podFacts, tokenFor } from '../../test/fakes/node-client.ts'
 import { runningBroker } from '../../test/fakes/running-broker.ts'
 
 const cleanups: (() => unknown)[] = []
@@ -77,4 +77,19 @@ test('who has no certificate has few streams and small messages, whatever the me
   await expect(stranger.service.issueX509Svids({ requests: [] }, { timeoutMs: 5000 })).rejects.toMatchObject({
     code: 'agent_certificate_required',
   })
+})
+
+test('invariant 4: a node that has taken over a name is another node', async () => {
+  const running = await broker()
+  const node = await attestedNode(running, running.folder)
+  cleanups.push(() => node.close())
+  const { csr } = await newCsr()
+  const ask = async (nodeUid: string) => {
+    const { podUid, ...facts } = podFacts({ nodeUid })
+    const request = { requestId: 'r', csr, podUid, serviceAccountToken: tokenFor(running.folder, { podUid, ...facts }) }
+    const { results } = await node.service.issueX509Svids({ requests: [request] }, { timeoutMs: 5000 })
+    return results[0]?.outcome
+  }
+  expect(await ask('node-uid-b')).toMatchObject({ case: 'refusal', value: { code: 'node_mismatch' } })
+  expect(await ask('node-uid-a')).toMatchObject({ case: 'svid' })
 })

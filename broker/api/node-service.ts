@@ -58,8 +58,8 @@ export function nodeService({
     },
 
     async issueX509Svids({ requests }, call) {
-      const { nodeName } = agentOf('issueX509Svids', call)
-      const outcomes = await issuance.issue(requests.map(itemOf), { nodeName, signal: call.signal })
+      const { nodeName, nodeUid } = agentOf('issueX509Svids', call)
+      const outcomes = await issuance.issue(requests.map(itemOf), { nodeName, nodeUid, signal: call.signal })
       return { results: outcomes.map(resultMessage), serverTime: serverTime() }
     },
 

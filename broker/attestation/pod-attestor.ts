@@ -10,7 +10,7 @@ export interface PodEvidence {
   readonly podUid: string
   /** The node of the agent that calls. */
   readonly nodeName: string
-  readonly nodeUid?: string
+  readonly nodeUid?: string | undefined
 }
 
 /** Finds out which pod an agent speaks for. */

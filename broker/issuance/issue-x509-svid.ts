@@ -12,7 +12,12 @@ import type { SignedX509Svid, X509SvidSigner } from './x509-svid-signer.ts'
 /** The decisions that the cycle asks for; each refuses by throwing an `IdentityError`. */
 export interface IssuanceDecisions {
   attest(
-    evidence: { readonly token: string; readonly podUid: string; readonly nodeName: string },
+    evidence: {
+      readonly token: string
+      readonly podUid: string
+      readonly nodeName: string
+      readonly nodeUid?: string | undefined
+    },
     signal: AbortSignal,
   ): Promise<AttestedPod>
   identityOf(pod: AttestedPod, signal: AbortSignal): Promise<WorkloadIdentity>
@@ -32,6 +37,7 @@ interface Dependencies {
 /** Who asks: the agent of a node, as its certificate says. */
 export interface IssuanceCaller {
   readonly nodeName: string
+  readonly nodeUid?: string | undefined
   readonly signal: AbortSignal
 }
 
@@ -77,14 +83,14 @@ export class X509SvidIssuance {
   /** `facts` gathers what is known, so that the record of a refusal says as much as there was to say. */
   async #issueOne(
     { requestId, token, podUid, csr }: X509SvidItem,
-    { nodeName, signal }: IssuanceCaller,
+    { nodeName, nodeUid, signal }: IssuanceCaller,
     { provenKeys, facts }: { readonly provenKeys: Set<string>; readonly facts: Record<string, string> },
   ): Promise<X509SvidOutcome> {
     const { decisions, signer, rates, failPoint } = this.#deps
     signal.throwIfAborted()
     // Step 2: which pod is it, and is it on the calling agent's node (invariants 3 and 4)?
     if (failPoint) await failPoint('2 attest')
-    const pod = await decisions.attest({ token, podUid, nodeName }, signal)
+    const pod = await decisions.attest({ token, podUid, nodeName, nodeUid }, signal)
     facts['namespace'] = pod.namespace
     facts['podName'] = pod.podName
     facts['serviceAccount'] = pod.serviceAccount

@@ -1,7 +1,8 @@
 import type { Buffer } from 'node:buffer'
 import { ascii, encodeDer, oid, sequence, setOf, utf8String, type DerNode } from './der-encode.ts'
 import { TAG } from './der-tags.ts'
-import { OID } from './oid.ts'
+import { readDer } from './der.ts'
+import { dottedOid, OID } from './oid.ts'
 
 /** The attributes that names of ours have. None at all is the empty name, legal where a critical SAN stands in. */
 export interface DistinguishedName {
@@ -29,6 +30,19 @@ export function encodeName({ organization, commonName, serialNumber }: Distingui
       attribute(OID.nameSerialNumber, serialNumber, (text) => ascii(TAG.printableString, text)),
     ),
   )
+}
+
+/**
+ * The common name, where `name` has exactly one.
+ *
+ * @param name a Name in strict DER, as certificates have it.
+ */
+export function commonNameOf(name: Uint8Array): string | undefined {
+  const attributes = readDer(name).children.flatMap(({ children }) => children)
+  const texts = attributes.flatMap(({ children: [type, text] }) =>
+    type?.tag === TAG.oid && dottedOid(type.contents) === OID.commonName && text?.tag === TAG.utf8String ? [text] : [],
+  )
+  return texts.length === 1 ? texts[0]?.contents.toString('utf8') : undefined
 }
 
 /** Whether `name` is the Name without attributes. */

@@ -31,16 +31,16 @@ interface Parts {
 export class AuthorityService implements RotationEvents {
   readonly authorities: Authorities
   readonly #parts: Parts
-  readonly #bundleFile: string | undefined
+  readonly #bundleFiles: readonly string[]
   #writing: Promise<void> = Promise.resolve()
   #failure: unknown
   /** Called when another authority signs from now on. */
   onActivated: () => void = () => {}
 
-  constructor(authorities: Authorities, parts: Parts, bundleFile: string | undefined) {
+  constructor(authorities: Authorities, parts: Parts, bundleFiles: readonly string[]) {
     this.authorities = authorities
     this.#parts = parts
-    this.#bundleFile = bundleFile
+    this.#bundleFiles = bundleFiles
   }
 
   get failure(): unknown {
@@ -66,12 +66,12 @@ export class AuthorityService implements RotationEvents {
       state: { case: 'bundles', value: { own } },
     })
     metrics.countersign_broker_bundle_sequence.set(Number(bundle.sequence))
-    const file = this.#bundleFile
-    if (file === undefined) return
-    // One after the other, so that the newest is what stays.
-    this.#writing = this.#writing
-      .then(() => writeBundleFile(file, bundle))
-      .catch((error: unknown) => environment.log.error({ err: error, file }, 'the bundle file cannot be written'))
+    for (const file of this.#bundleFiles) {
+      // One after the other, so that the newest is what stays.
+      this.#writing = this.#writing
+        .then(() => writeBundleFile(file, bundle))
+        .catch((error: unknown) => environment.log.error({ err: error, file }, 'the bundle file cannot be written'))
+    }
   }
 
   /** Resolves once the newest bundle is in its file, or could not be written. */
@@ -125,7 +125,7 @@ export async function startAuthorities(config: BrokerConfig, parts: Parts): Prom
     () => loadAuthorities(config, { clock, random, keeping, hub }),
     patience,
   )
-  const service = new AuthorityService(authorities, parts, config.bundle.file)
+  const service = new AuthorityService(authorities, parts, config.bundle.files)
   if (authorities.slots.length > 0) service.bundle(authorities.bundle)
   await withPatience('the authorities', () => signingBy(service, clock.now()), patience)
   await service.written()

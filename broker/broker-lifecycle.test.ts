@@ -5,9 +5,12 @@ import { DatabaseSync } from 'node:sqlite'
 import { connect } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { IdentityError } from '../core/runtime/errors.ts'
+import { decodeBundleDocument } from '../core/spiffe/bundle-document.ts'
+import { bundleToPem } from '../core/spiffe/bundle.ts'
+import { TrustDomain } from '../core/spiffe/trust-domain.ts'
 import { FakeClock } from '../test/fakes/fake-clock.ts'
 import { agentFacts, attestedNode, connectTo, newCsr, podFacts, tokenFor } from '../test/fakes/node-client.ts'
-import { brokerFolder, runningBroker } from '../test/fakes/running-broker.ts'
+import { brokerFolder, runningBroker, TRUST_DOMAIN } from '../test/fakes/running-broker.ts'
 
 const OPTIONS = { timeoutMs: 5000 }
 const cleanups: (() => unknown)[] = []
@@ -69,11 +72,17 @@ test('a restart keeps authority, bundle and sequence', async () => {
   const first = await start()
   const { folder } = first
   const pem = readFileSync(folder.bundleFile, 'utf8')
+  const document = readFileSync(folder.bundleDocument, 'utf8')
+  // The document has the sequence, which PEM cannot have.
+  const bundle = decodeBundleDocument(TrustDomain.parse(TRUST_DOMAIN), document)
+  expect(bundle.x509.sequence).toBeGreaterThan(0n)
+  expect(bundleToPem(bundle.x509)).toBe(pem)
   const node = await attestedNode(first, folder)
   node.close()
   await first.stop()
   const second = await start({ folder })
   expect(readFileSync(folder.bundleFile, 'utf8')).toBe(pem)
+  expect(readFileSync(folder.bundleDocument, 'utf8')).toBe(document)
   const again = connectTo(second, folder, node.identity)
   cleanups.push(() => again.close())
   const { csr } = await newCsr()

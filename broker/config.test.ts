@@ -60,6 +60,11 @@ describe('refuses', () => {
       says: 'authority.activationDeadline: ',
     },
     {
+      name: 'a bundle file of which nobody knows the format',
+      change: { bundle: { files: ['bundle.json', 'bundle.crt'] } },
+      says: 'bundle.files.1: ends neither in .json nor in .pem',
+    },
+    {
       name: 'an upstream without files',
       change: { authority: { ...MINIMAL.authority, mode: 'upstreamDisk' } },
       says: 'authority.upstream: is needed',

@@ -1,7 +1,9 @@
+import { extname } from 'node:path'
 import { z } from 'zod'
 import { KEY_TYPES } from '../core/pki/key.ts'
 import { duration, readConfigFile } from '../core/runtime/config.ts'
 import { TrustDomain } from '../core/spiffe/trust-domain.ts'
+import { BUNDLE_FORMATS } from './bundle-file.ts'
 
 /** `host:port`; IPv6 in brackets. Port 0 takes a free one. */
 const address = z.string().transform((text, context) => {
@@ -138,7 +140,18 @@ export const brokerConfigSchema = z
     }),
     bundle: z
       .strictObject({
-        file: file.optional().describe('Where the trust bundle is written for agents to begin with (PEM).'),
+        files: z
+          .array(
+            file.refine(
+              (path) => extname(path) in BUNDLE_FORMATS,
+              'ends neither in .json nor in .pem, which is its format',
+            ),
+          )
+          .default([])
+          .describe(
+            'Where the trust bundle is written for agents to begin with: .json is a SPIFFE bundle document, whose ' +
+              'sequence keeps agents from going back to an old one; .pem is PEM.',
+          ),
         refreshHint: duration
           .default(5 * 60_000)
           .describe('How often consumers without a stream look for a newer one.'),

@@ -23,7 +23,7 @@ const FLAGS = {
   agent: { type: 'string', multiple: true },
   templates: text,
   data: text,
-  'bundle-file': text,
+  'bundle-file': { type: 'string', multiple: true },
   'min-ttl': text,
   'max-ttl': text,
   'default-ttl': text,
@@ -36,7 +36,7 @@ const FLAGS = {
 const USAGE = `usage: broker --config FILE
        broker config-check FILE
        broker --trust-domain NAME --data DIR (--jwks FILE --issuer URL | --kubeconfig FILE) [--listen 127.0.0.1:0]
-              [--operations-listen 127.0.0.1:0] [--templates DIR] [--bundle-file FILE] [--agent NAMESPACE/NAME]...
+              [--operations-listen 127.0.0.1:0] [--templates DIR] [--bundle-file FILE.json|FILE.pem]... [--agent NAMESPACE/NAME]...
               [--audience NAME] [--min-ttl 5m] [--max-ttl 24h] [--default-ttl 1h] [--agent-ttl 1h]
               [--issuance-rate PER_SECOND] [--authority-lifetime 14d] [--log-level info]`
 
@@ -99,7 +99,7 @@ function configOfFlags(flags: Flags): BrokerConfig {
     },
     authority: { lifetime: flags['authority-lifetime'], wrappingKeyFile: wrappingKeyIn(data) },
     ledger: { file: join(data, 'ledger.sqlite') },
-    bundle: { file: flags['bundle-file'] },
+    bundle: { files: flags['bundle-file'] },
     log: { level: flags['log-level'] },
   }
   return parseConfig(stringify(document), brokerConfigSchema, 'flags')

@@ -116,7 +116,7 @@ export class AgentProcess {
       nodeName: this.node.name,
       broker: { address: this.#broker.address },
       tokenFile: this.tokenFile,
-      bootstrapBundleFile: this.#broker.bundleFile,
+      bootstrapBundleFile: this.#broker.bundleDocument,
       stateDirectory: this.stateDirectory,
       csi: { pluginsRegistry: this.node.pluginsRegistryDir, kubeletDirectory: this.node.kubeletRoot },
       operations: { listen: '127.0.0.1:0' },

@@ -23,7 +23,10 @@ export interface BrokerOptions {
 
 /** The broker as a process of this machine; once it has been started it keeps its ports. */
 export class BrokerProcess {
+  /** PEM. */
   readonly bundleFile: string
+  /** The same as a SPIFFE bundle document. */
+  readonly bundleDocument: string
   readonly #cluster: Cluster
   readonly #options: BrokerOptions
   readonly #ports = { node: 0, operations: 0 }
@@ -33,6 +36,7 @@ export class BrokerProcess {
     this.#cluster = cluster
     this.#options = options
     this.bundleFile = join(options.directory, 'bundle.pem')
+    this.bundleDocument = join(options.directory, 'bundle.json')
   }
 
   get address(): string {
@@ -93,7 +97,7 @@ export class BrokerProcess {
       issuance,
       authority: { wrappingKeyFile, ...authority },
       ledger: { file: join(ledgerDirectory, 'ledger.sqlite') },
-      bundle: { file: this.bundleFile },
+      bundle: { files: [this.bundleFile, this.bundleDocument] },
     }
     const file = join(directory, 'broker.yaml')
     await writeFile(file, JSON.stringify(config, null, 2))

@@ -50,7 +50,8 @@ async function brokerStep({ world, run, report }: Stage): Promise<string> {
     program('broker', 'main.ts'),
     ...['--trust-domain', TRUST_DOMAIN, '--data', world.path('broker'), '--listen', '127.0.0.1:0'],
     ...['--jwks', world.path('jwks.json'), '--issuer', 'https://token-issuer.demo.example'],
-    ...['--bundle-file', world.path('bundle.pem'), '--default-ttl', TTL, '--min-ttl', '5s', '--max-ttl', '1h'],
+    ...['--bundle-file', world.path('bundle.json'), '--bundle-file', world.path('bundle.pem')],
+    ...['--default-ttl', TTL, '--min-ttl', '5s', '--max-ttl', '1h'],
     ...['--authority-lifetime', '4h'],
   ])
   const ready = await broker.until(({ msg }) => msg === 'ready')
@@ -67,7 +68,7 @@ async function brokerStep({ world, run, report }: Stage): Promise<string> {
       address,
       spiffeId: record['spiffeId'],
       serialNumber: record['serialNumber'],
-      bundle: world.path('bundle.pem'),
+      bundle: world.path('bundle.json'),
       pem: world.read('bundle.pem'),
       metrics: `http://127.0.0.1:${String(ready['operationsPort'])}/metrics`,
       audit: audited(record),
@@ -90,7 +91,7 @@ async function agentsStep({ world, run, report }: Stage, brokerAddress: string):
     const process = run(agent.name, [
       program('agent', 'main.ts'),
       ...['--trust-domain', TRUST_DOMAIN, '--node-name', agent.node, '--broker', brokerAddress],
-      ...['--token-file', world.tokenFile(agent), '--bundle-file', world.path('bundle.pem')],
+      ...['--token-file', world.tokenFile(agent), '--bundle-file', world.path('bundle.json')],
       ...['--state', world.path(agent.node, 'state'), '--workloads', world.path(agent.node, 'workloads')],
       ...['--output', join(world.volumes, agent.node), '--reread', '1s', '--operations-listen', '127.0.0.1:0'],
       ...(world.keysOnDisk ? ['--allow-disk'] : []),
@@ -234,7 +235,7 @@ function lookStep({ world, report }: Stage): void {
       certificate: `openssl x509 -in ${join(world.volume(cart), 'tls.crt')} -noout -text`,
       ledger: ledgerOf(world),
       logs: world.path('logs'),
-      bundle: world.path('bundle.pem'),
+      bundle: world.path('bundle.json'),
     },
   })
 }

@@ -19,7 +19,10 @@ export interface BrokerFolder {
   readonly directory: string
   readonly issuer: TokenIssuer
   readonly jwksFile: string
+  /** PEM. */
   readonly bundleFile: string
+  /** The same as a SPIFFE bundle document. */
+  readonly bundleDocument: string
   readonly ledgerFile: string
 }
 
@@ -34,6 +37,7 @@ export function brokerFolder(clock: Clock = systemClock): BrokerFolder {
     issuer,
     jwksFile: join(directory, 'jwks.json'),
     bundleFile: join(directory, 'bundle.pem'),
+    bundleDocument: join(directory, 'bundle.json'),
     ledgerFile: join(directory, 'ledger.sqlite'),
   }
 }
@@ -48,7 +52,7 @@ export function brokerDocument(folder: BrokerFolder, change: Record<string, unkn
     templates: { directory: join(folder.directory, 'templates') },
     authority: { wrappingKeyFile: join(folder.directory, 'wrapping.key') },
     ledger: { file: folder.ledgerFile },
-    bundle: { file: folder.bundleFile },
+    bundle: { files: [folder.bundleFile, folder.bundleDocument] },
     ...change,
   }
 }

@@ -5,7 +5,7 @@ import { parseConfig } from '../../core/runtime/config.ts'
 import { createLog } from '../../core/runtime/log.ts'
 import { systemRandom } from '../../core/runtime/random.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
-import { bundleToPem } from '../../core/spiffe/bundle.ts'
+import { encodeBundleDocument } from '../../core/spiffe/bundle-document.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { FakeBroker } from '../fakes/fake-broker.ts'
 import { FakeBrokerAuthorities } from '../fakes/fake-broker-authorities.ts'
@@ -25,8 +25,8 @@ export interface TestBroker {
 
 export async function startFake(node: TestNode, ttlMs: number): Promise<TestBroker & { broker: () => FakeBroker }> {
   const authorities = await FakeBrokerAuthorities.create(TrustDomain.parse(TRUST_DOMAIN), systemClock)
-  const bundleFile = node.path('bundle.pem')
-  await writeFile(bundleFile, bundleToPem(authorities.bundle))
+  const bundleFile = node.path('bundle.json')
+  await writeFile(bundleFile, encodeBundleDocument({ x509: authorities.bundle, jwtAuthorities: [] }))
   const start = (port: number) =>
     FakeBroker.start({
       authorities,
@@ -69,7 +69,7 @@ export async function startFake(node: TestNode, ttlMs: number): Promise<TestBrok
 export async function startReal(node: TestNode, ttlMs: number): Promise<TestBroker> {
   await writeFile(node.path('jwks.json'), JSON.stringify(node.tokens.jwks()))
   await writeFile(node.path('wrapping.key'), Buffer.alloc(32, 7).toString('base64'))
-  const bundleFile = node.path('bundle.pem')
+  const bundleFile = node.path('bundle.json')
   const start = (port: number) => {
     const ttl = `${ttlMs}ms`
     const config = {
@@ -80,7 +80,7 @@ export async function startReal(node: TestNode, ttlMs: number): Promise<TestBrok
       issuance: { minTtl: ttl, maxTtl: ttl, defaultTtl: ttl, agentTtl: ttl },
       authority: { wrappingKeyFile: node.path('wrapping.key'), lifetime: `${2 * ttlMs}ms` },
       ledger: { file: node.path('ledger.sqlite') },
-      bundle: { file: bundleFile },
+      bundle: { files: [bundleFile] },
     }
     return startBroker(parseConfig(JSON.stringify(config), brokerConfigSchema, 'test'), {
       clock: systemClock,

@@ -36,9 +36,11 @@ export async function loadCredentials({ kubeconfig, context }: ClusterAccess): P
     else config.loadFromFile(kubeconfig)
     if (context !== undefined) config.setCurrentContext(context)
   } catch (error) {
-    throw new IdentityError('config_invalid', `${kubeconfig ?? 'in-cluster configuration'}: cannot be read`, {
-      cause: error,
-    })
+    // Not the error itself: a parser quotes the lines it stumbled over, and a kubeconfig holds secrets (invariant 6).
+    throw new IdentityError(
+      'config_invalid',
+      `${kubeconfig ?? 'in-cluster configuration'}: cannot be read${whereOf(error)}`,
+    )
   }
   const cluster = config.getCurrentCluster()
   const name = kubeconfig ?? 'in-cluster configuration'
@@ -63,4 +65,11 @@ export async function loadCredentials({ kubeconfig, context }: ClusterAccess): P
       }
     },
   }
+}
+
+/** What may be told of a failure to read: the system's code, or the line where YAML went wrong. */
+function whereOf(error: unknown): string {
+  const { code, mark } = error as { readonly code?: unknown; readonly mark?: { readonly line?: unknown } }
+  if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return `: ${code}`
+  return typeof mark?.line === 'number' ? `: line ${mark.line + 1} is no valid YAML` : ''
 }

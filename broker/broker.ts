@@ -4,7 +4,7 @@ import { createMetrics } from '../core/runtime/metrics.ts'
 import { startOperationsServer } from '../core/runtime/operations-server.ts'
 import { startAttestation } from './attestation-parts.ts'
 import { startAuthorities } from './authority-service.ts'
-import { KeyWrap } from './ca/key-wrap.ts'
+import { KeyWrap, looseModeOf } from './ca/key-wrap.ts'
 import type { BrokerConfig } from './config.ts'
 import type { BrokerEnvironment } from './environment.ts'
 import { RefusalAudit } from './issuance/refusal-audit.ts'
@@ -66,6 +66,13 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
   const attestation = await startAttestation(config, { clock, log, lifecycle })
   const registrations = await startRegistrations(config, attestation.podFacts, { clock, log, lifecycle, metrics })
   const keyWrap = KeyWrap.fromFile(config.authority.wrappingKeyFile)
+  const mode = looseModeOf(config.authority.wrappingKeyFile)
+  if (mode !== undefined) {
+    log.warn(
+      { file: config.authority.wrappingKeyFile, mode },
+      'others than its owner may read or change the wrapping key',
+    )
+  }
   const ledger = await openLedger(
     config,
     { clock, random, log, readiness, lifecycle, auditKey: keyWrap.auditKey },

@@ -1,10 +1,19 @@
 import { hkdfSync } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose'
 import { IdentityError } from '../../core/runtime/errors.ts'
 
 const KEY_BYTES = 32
 const MAX_FILE_CHARACTERS = 1024
+
+/**
+ * Who may read the wrapping key besides its owner, or `undefined`: to be warned of, since all that the ledger seals is
+ * theirs too. (A symbolic link is followed: Kubernetes mounts its Secrets so.)
+ */
+export function looseModeOf(file: string): string | undefined {
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0
+  return mode & 0o077 ? (mode & 0o777).toString(8).padStart(4, '0') : undefined
+}
 
 /** The wrapping key itself encrypts nothing: each use has a key of its own derived from it (RFC 5869). */
 function derived(wrappingKey: Uint8Array, info: string, length = KEY_BYTES): Uint8Array {

@@ -57,6 +57,12 @@ export const agentConfigSchema = z
           .min(1)
           .optional()
           .describe("The audience of the pods' tokens. Default: countersign.dev/<trust domain>."),
+        maxVolumesPerPod: z
+          .int()
+          .min(1)
+          .max(1000)
+          .default(16)
+          .describe('How many volumes of this driver one pod may have; kubelet is refused the others.'),
         selinuxContext: z
           .string()
           .default('system_u:object_r:container_file_t:s0')

@@ -22,6 +22,8 @@ export interface CsiDriverOptions {
   readonly audience: string
   readonly nodeName: string
   readonly version: string
+  /** How many volumes of one pod are served; the default of `Volumes`, if not given. */
+  readonly maxVolumesPerPod?: number | undefined
   /** The label of volumes where the kernel has SELinux. */
   readonly selinuxContext?: string | undefined
 }
@@ -48,7 +50,7 @@ export async function startCsiDriver(
   { workloads, clock, log, ended = () => {}, mounter = systemMounter(options) }: CsiDriverDependencies,
 ): Promise<CsiDriver> {
   const kubeletDirectory = given.replace(/\/+$/, '')
-  const settings = { kubeletDirectory, audience: options.audience }
+  const settings = { kubeletDirectory, audience: options.audience, maxVolumesPerPod: options.maxVolumesPerPod }
   const records = await VolumeRecords.open(join(options.stateDirectory, 'volumes'))
   const damaged = (error: unknown) => log.warn({ err: error }, 'a volume is damaged; it will be written anew')
   const deliverTo = (target: TargetPath, gid: number | undefined) =>

@@ -1,4 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import type { Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Client, credentials, status } from '@grpc/grpc-js'
@@ -97,6 +99,17 @@ test('a refusal travels with its code, and a broker that is away as one that kub
     code: 'volume_not_read_only',
     cause: { code: status.INVALID_ARGUMENT },
   })
+})
+
+test('a connection that cannot be accepted does not end the agent', async () => {
+  const servers: Server[] = []
+  const accepted = (message: unknown) => servers.push((message as { socket: { server: Server } }).socket.server)
+  subscribe('net.server.socket', accepted)
+  await serviceClient(Registration, client, now).getInfo({}, waiting)
+  unsubscribe('net.server.socket', accepted)
+  const tooMany = Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' })
+  expect(servers).not.toEqual([])
+  expect(() => servers.forEach((server) => server.emit('error', tooMany))).not.toThrow()
 })
 
 test('a driver that kubelet refuses makes its socket anew', async () => {

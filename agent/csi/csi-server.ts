@@ -94,6 +94,8 @@ export class CsiServer {
       injector.injectConnection(connection)
     })
     listener.maxConnections = MAX_CONNECTIONS
+    // A connection that cannot be accepted (no descriptor is left) is kubelet's to make again, and does not end us.
+    listener.on('error', (error) => this.#dependencies.log.warn({ err: error }, 'the CSI socket has an error'))
     this.#listener = listener
     await rm(this.#next, { force: true })
     listener.listen(this.#next)

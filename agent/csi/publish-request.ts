@@ -15,6 +15,8 @@ export interface PublishSettings {
   readonly kubeletDirectory: string
   /** The audience of the pods' tokens. */
   readonly audience: string
+  /** How many volumes of one pod are served. */
+  readonly maxVolumesPerPod?: number | undefined
 }
 
 /** Which volume a call is about. */

@@ -55,7 +55,7 @@ const unpublish = () =>
   volumes.unpublish(create(NodeUnpublishVolumeRequestSchema, { volumeId: VOLUME_ID, targetPath: target() }))
 const deliverTo = (to: TargetPath, gid: number | undefined) =>
   new VolumeDelivery({ place: new TmpfsPlace(to, mounter, systemClock), gid, clock: systemClock })
-const settings = () => ({ kubeletDirectory: root, audience: AUDIENCE })
+const settings = () => ({ kubeletDirectory: root, audience: AUDIENCE, maxVolumesPerPod: 3 })
 const recover = () => recoverVolumes({ volumes, records, mounter, deliverTo, settings: settings() }, log)
 
 function restart(): void {
@@ -129,6 +129,45 @@ describe('a first publish that fails leaves nothing', () => {
       code: 'volume_attribute_unknown',
     })
     await nothingLeft()
+  })
+})
+
+describe('a pod may have so many volumes and no more', () => {
+  const nth = (index: number): PublishChange => ({
+    volumeId: `csi-${index}`,
+    targetPath: target().replace('identity', `identity-${index}`),
+  })
+  const publishNth = async (index: number) => {
+    const folder = dirname(target().replace('identity', `identity-${index}`))
+    await mkdir(folder, { recursive: true })
+    await writeFile(
+      join(folder, 'vol_data.json'),
+      JSON.stringify({ driverName: 'csi.countersign.dev', volumeHandle: `csi-${index}` }),
+    )
+    return publish(nth(index))
+  }
+  const refused = { code: 'volume_request_invalid', message: 'a pod may have at most 3 volumes of this driver' }
+
+  test('those that are on their way count, a republish does not, and one that goes makes room', async () => {
+    const all = await Promise.allSettled([0, 1, 2, 3].map(publishNth))
+    expect(all.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected'])
+    const taken = all.findIndex(({ status }) => status === 'fulfilled')
+    const left = all.findIndex(({ status }) => status === 'rejected')
+    expect(all[left]).toMatchObject({ reason: refused })
+    await publishNth(taken)
+    const { volumeId = '', targetPath = '' } = nth(taken)
+    await volumes.unpublish(create(NodeUnpublishVolumeRequestSchema, { volumeId, targetPath }))
+    await publishNth(left)
+    expect(mounter.mounts).toHaveLength(3)
+  })
+
+  test('those of the agent before count, and are all served', async () => {
+    for (const index of [0, 1, 2]) await publishNth(index)
+    await workloads.close()
+    restart()
+    expect(await recover()).toEqual({ recovered: 3, removed: 0, waiting: 0 })
+    await expect(publishNth(3)).rejects.toMatchObject(refused)
+    expect((await records.all()).map(({ volumeId }) => volumeId)).not.toContain('csi-3')
   })
 })
 

@@ -24,9 +24,12 @@ export interface VolumesDependencies {
   readonly log: Log
 }
 
+/** One pod's author may list thousands of inline volumes; each is a mount, a socket and an SVID. */
+const MAX_VOLUMES_PER_POD = 16
+
 /** A first publish on its way. */
 interface Flight {
-  readonly targetPath: string
+  readonly target: TargetPath
   readonly done: Promise<void>
   /** The volume is being unpublished. */
   readonly abandon: () => void
@@ -37,8 +40,8 @@ export class Volumes {
   readonly #dependencies: VolumesDependencies
   readonly #flights = new Map<string, Flight>()
   readonly #removals = new Map<string, Promise<void>>()
-  /** Target paths of volumes that are served. */
-  readonly #published = new Map<string, string>()
+  /** Where volumes are served. */
+  readonly #published = new Map<string, TargetPath>()
 
   constructor(dependencies: VolumesDependencies) {
     this.#dependencies = dependencies
@@ -56,9 +59,9 @@ export class Volumes {
     const { volumeId, target } = reference
     for (let removal; (removal = this.#removals.get(volumeId));) await removal.catch(() => {})
     // No await from here until the flight is on record: an unpublish must see it.
-    const targetPath = this.#flights.get(volumeId)?.targetPath ?? this.#published.get(volumeId)
-    if (targetPath !== undefined) {
-      if (targetPath !== target.path) refuseTarget()
+    const known = this.#flights.get(volumeId)?.target ?? this.#published.get(volumeId)
+    if (known) {
+      if (known.path !== target.path) refuseTarget()
       try {
         workloads.refreshToken(volumeId, tokenOf(request, reference, settings))
       } catch (error) {
@@ -66,14 +69,16 @@ export class Volumes {
       }
       return this.#flights.get(volumeId)?.done
     }
-    return this.#takeOff(parsePublish(request, settings))
+    const first = parsePublish(request, settings)
+    this.#checkCount(target.podUid)
+    return this.#takeOff(first)
   }
 
   /** Ends a volume, known or not, half made or whole. Waits for nobody but the node itself. */
   async unpublish(request: NodeUnpublishVolumeRequest): Promise<void> {
     const { volumeId, target } = parseUnpublish(request, this.#dependencies.settings)
-    const known = this.#flights.get(volumeId)?.targetPath ?? this.#published.get(volumeId)
-    if (known !== undefined && known !== target.path) refuseTarget()
+    const known = this.#flights.get(volumeId)?.target ?? this.#published.get(volumeId)
+    if (known && known.path !== target.path) refuseTarget()
     const running = this.#removals.get(volumeId)
     if (running) return running
     const removal = this.#remove(volumeId, target).finally(() => this.#removals.delete(volumeId))
@@ -84,9 +89,21 @@ export class Volumes {
   /** Takes up a volume that was published before the agent was started. */
   async recover({ volumeId, targetPath, pod, gid }: VolumeRecord): Promise<void> {
     const { deliverTo, settings, workloads } = this.#dependencies
-    const delivery = deliverTo(parseTargetPath(targetPath, settings.kubeletDirectory), gid)
+    const target = parseTargetPath(targetPath, settings.kubeletDirectory)
+    const delivery = deliverTo(target, gid)
     await workloads.recover({ id: volumeId, pod, owner: pod.podUid, delivery })
-    this.#published.set(volumeId, targetPath)
+    this.#published.set(volumeId, target)
+  }
+
+  /** Refused for good: only another pod spec helps. What is served already, or recovered, is never taken away for it. */
+  #checkCount(podUid: string): void {
+    const { maxVolumesPerPod = MAX_VOLUMES_PER_POD } = this.#dependencies.settings
+    const targets = [...Array.from(this.#flights.values(), ({ target }) => target), ...this.#published.values()]
+    if (targets.filter((target) => target.podUid === podUid).length < maxVolumesPerPod) return
+    throw new IdentityError(
+      'volume_request_invalid',
+      `a pod may have at most ${maxVolumesPerPod} volumes of this driver`,
+    )
   }
 
   #takeOff(request: PublishRequest): Promise<void> {
@@ -94,7 +111,7 @@ export class Volumes {
     const { volumeId } = request
     const done = this.#firstPublish(request, abandoned.signal).finally(() => this.#flights.delete(volumeId))
     const abandon = () => abandoned.abort(new IdentityError('workload_unknown', 'the volume was unpublished meanwhile'))
-    this.#flights.set(volumeId, { targetPath: request.target.path, done, abandon })
+    this.#flights.set(volumeId, { target: request.target, done, abandon })
     return done
   }
 
@@ -110,7 +127,7 @@ export class Volumes {
       abandoned.throwIfAborted()
       await this.#serve(holds, { id: volumeId, pod, owner: pod.podUid, delivery, token })
       abandoned.throwIfAborted()
-      this.#published.set(volumeId, target.path)
+      this.#published.set(volumeId, target)
     } catch (error) {
       await this.#cleanUp(volumeId, delivery, holds).catch((left: unknown) => {
         log.error({ volumeId, code: codeOf(left), err: left }, 'a failed publish could not be cleaned up')

@@ -52,9 +52,14 @@ export function tmpfsSize(fileBytes: readonly number[]): number {
   return size
 }
 
+/** Whether it is a mount of ours, in whatever state. */
+export function isOurs({ fsType, source }: MountEntry): boolean {
+  return fsType === 'tmpfs' && source === MOUNT_SOURCE
+}
+
 /** Which of our conditions a mount does not meet; `undefined` if it is one of ours. */
 export function mountViolation(entry: MountEntry): string | undefined {
-  if (entry.fsType !== 'tmpfs' || entry.source !== MOUNT_SOURCE) return 'it is not a tmpfs of ours'
+  if (!isOurs(entry)) return 'it is not a tmpfs of ours'
   const missing = REQUIRED.filter((option) => !entry.options.includes(option))
   return missing.length > 0 ? `it lacks ${missing.join(', ')}` : undefined
 }

@@ -4,7 +4,7 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import { Directory, errnoOf } from './directory.ts'
 import { deviceOf, type MountEntry } from './mountinfo.ts'
 import type { Mounter } from './mounter.ts'
-import { mountViolation, tmpfsSize } from './tmpfs-options.ts'
+import { isOurs, mountViolation, tmpfsSize } from './tmpfs-options.ts'
 import type { VolumePlace } from './volume-place.ts'
 
 /** Where a tmpfs is mounted: `<root>/<parents…>/<name>`. */
@@ -73,7 +73,12 @@ export class TmpfsPlace implements VolumePlace {
     const parent = await openParent(this.#target)
     if (parent === undefined) return
     try {
-      for (let count = 0; count < MAX_STACKED && (await this.#mounts(parent)).length > 0; count += 1) {
+      for (let count = 0; count < MAX_STACKED; count += 1) {
+        const top = (await this.#mounts(parent)).at(-1)
+        if (top === undefined) break
+        // Someone on the node has put it there, and for a reason of theirs.
+        if (!isOurs(top))
+          throw new IdentityError('volume_tampered', 'another file system is mounted on the target path')
         await this.#unmount(parent)
       }
       await parent.removeChild(this.#target.name)

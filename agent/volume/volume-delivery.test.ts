@@ -182,6 +182,20 @@ describe('the target path', () => {
     await deliver().remove()
     expect(mounter.mounts).toHaveLength(0)
   })
+
+  test("a mount of somebody else's is not unmounted; what is ours beneath it goes once it has gone", async () => {
+    const delivery = deliver()
+    await delivery.prepare()
+    await delivery.close()
+    const [mount] = mounter.mounts
+    if (!mount) throw new Error('not mounted')
+    mounter.mounts.push({ ...mount, source: 'tmpfs' })
+    await expect(deliver().remove()).rejects.toMatchObject({ code: 'volume_tampered' })
+    expect(mounter.mounts).toHaveLength(2)
+    mounter.mounts.pop()
+    await deliver().remove()
+    expect(mounter.mounts).toHaveLength(0)
+  })
 })
 
 describe('without Kubernetes', () => {

@@ -220,6 +220,17 @@ describe('a workload of the agent before', () => {
   })
 })
 
+test('a workload whose socket cannot be had is forgotten, so that the next recovery makes it', async () => {
+  delivery.found = await svidFor(authorities, 'cart')
+  delivery.beforeListen = () => Promise.reject(new IdentityError('volume_tampered', 'socket is not our socket'))
+  await expect(workloads.recover({ id: 'v1', pod, delivery })).rejects.toMatchObject({ code: 'volume_tampered' })
+  expect([workloads.has('v1'), held.has('v1')]).toEqual([false, false])
+  delivery.beforeListen = async () => {}
+  await workloads.recover({ id: 'v1', pod, delivery })
+  expect(delivery.calls).toEqual(['close', 'listen'])
+  expect(workloads.identityOf('v1')?.value).toBeDefined()
+})
+
 test('files that are gone or damaged: the socket is there, the identity Unavailable until a token comes', async () => {
   await workloads.recover({ id: 'v1', pod, delivery })
   expect(workloads.identityOf('v1')?.end).toMatchObject({ code: 'broker_unavailable' })

@@ -20,7 +20,11 @@ export class FakeDelivery implements Delivery {
     return this.found
   }
 
+  /** Throws to fail to listen. */
+  beforeListen: () => Promise<void> = async () => {}
+
   async listen(_accept: (connection: Socket) => void): Promise<void> {
+    await this.beforeListen()
     this.calls.push('listen')
   }
 

@@ -1,6 +1,5 @@
 import { mkdtempSync, symlinkSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, credentials } from '@grpc/grpc-js'
 import { type Certificate, parseCertificate } from '../../core/pki/certificate.ts'
@@ -11,8 +10,13 @@ import { serviceClient } from '../../proto/grpc-client.ts'
 import { waitFor, type WaitOptions } from '../cluster/base/wait.ts'
 import type { ClusterNode } from '../cluster/cluster-node.ts'
 import type { Cluster } from '../cluster/cluster.ts'
+import { STATE_DIR } from '../cluster/layout.ts'
 import { CSI_DRIVER } from './agent-process.ts'
 import { volumeName } from './identity-pod.ts'
+
+/** It goes with the cluster. */
+const shortDirectory = mkdtempSync(join(STATE_DIR, 'volumes-'))
+let volumes = 0
 
 /** The volume of a pod, as this machine reaches it: what the pod's container sees at its mount path. */
 export class PodVolume {
@@ -27,7 +31,7 @@ export class PodVolume {
     this.name = name
     this.targetPath = join(node.podDir(podUid), 'volumes', 'kubernetes.io~csi', name, 'mount')
     this.path = node.insidePath(this.targetPath)
-    this.shortPath = join(mkdtempSync(join(tmpdir(), 'volume-')), 'v')
+    this.shortPath = join(shortDirectory, `${(volumes += 1)}`)
     symlinkSync(this.path, this.shortPath)
   }
 

@@ -42,7 +42,11 @@ const CHANNEL_OPTIONS = {
 
 /** Opens a channel; nothing is sent before the peer has proven to be the broker of the bundle's trust domain. */
 export function openBrokerChannel({ address, bundle, clock, svid }: Options): BrokerChannel {
-  const credentials = new SpiffeCredentials((chain) => verifyBroker(chain, bundle(), clock.now()), svid)
+  const credentials = new SpiffeCredentials({
+    verify: (chain) => verifyBroker(chain, bundle(), clock.now()),
+    svid,
+    clock,
+  })
   const client = new Client(address, credentials, CHANNEL_OPTIONS)
   return {
     service: serviceClient(NodeService, client, () => clock.now().getTime()),

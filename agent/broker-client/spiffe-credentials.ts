@@ -3,6 +3,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 import { CallCredentials, ChannelCredentials, type experimental } from '@grpc/grpc-js'
+import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 
 /** What we present to the broker. */
@@ -20,6 +21,14 @@ export type VerifyPeer = (chain: readonly Buffer[]) => void
 const KEY_EXCHANGES = 'X25519MLKEM768:X25519:P-256'
 /** A chain is at most this long; what comes after is not looked at, and so not trusted. */
 const MAX_CHAIN = 8
+/** Whoever takes longer is not the broker, or of no use. */
+export const HANDSHAKE_MS = 10_000
+
+interface Options {
+  readonly verify: VerifyPeer
+  readonly svid?: ClientSvid | undefined
+  readonly clock: Clock
+}
 
 /**
  * TLS 1.3 to the broker, whom we know by its SPIFFE ID and no host name. OpenSSL's own verification is off, for it can
@@ -29,12 +38,14 @@ const MAX_CHAIN = 8
 export class SpiffeCredentials extends ChannelCredentials {
   readonly #verify: VerifyPeer
   readonly #svid: ClientSvid | undefined
+  readonly #clock: Clock
   #failure: unknown
 
-  constructor(verify: VerifyPeer, svid?: ClientSvid) {
+  constructor({ verify, svid, clock }: Options) {
     super()
     this.#verify = verify
     this.#svid = svid
+    this.#clock = clock
   }
 
   /** Why the last attempt to connect failed; gRPC keeps only its words. */
@@ -51,10 +62,11 @@ export class SpiffeCredentials extends ChannelCredentials {
   }
 
   override _createSecureConnector(): experimental.SecureConnector {
+    const closing = new AbortController()
     return {
       connect: async (socket) => {
         try {
-          return { socket: await this.#handshake(socket), secure: true }
+          return { socket: await this.#handshakeInTime(socket, closing.signal), secure: true }
         } catch (error) {
           this.#failure = error
           throw error
@@ -62,7 +74,26 @@ export class SpiffeCredentials extends ChannelCredentials {
       },
       waitForReady: () => Promise.resolve(),
       getCallCredentials: () => CallCredentials.createEmpty(),
-      destroy: () => {},
+      destroy: () => closing.abort(new IdentityError('broker_unavailable', 'the channel was closed')),
+    }
+  }
+
+  /** Neither a peer that says nothing nor a channel that was closed meanwhile leaves a socket behind. */
+  async #handshakeInTime(socket: Socket, closing: AbortSignal): Promise<TLSSocket> {
+    const done = new AbortController()
+    const late = this.#clock.sleep(HANDSHAKE_MS, AbortSignal.any([closing, done.signal])).then(() => {
+      throw new IdentityError('broker_unavailable', 'the broker did not complete the TLS handshake in time')
+    })
+    const secured = this.#handshake(socket)
+    try {
+      return await Promise.race([late, secured])
+    } catch (error) {
+      secured.catch(() => {})
+      socket.destroy()
+      throw error
+    } finally {
+      done.abort()
+      late.catch(() => {})
     }
   }
 
@@ -78,7 +109,7 @@ export class SpiffeCredentials extends ChannelCredentials {
         ca: [],
         ...(this.#svid && { cert: this.#svid.certificateChain, key: this.#svid.privateKey }),
       })
-      secured.once('error', reject)
+      secured.on('error', reject)
       secured.once('secureConnect', () => {
         try {
           this.#judge(secured)

@@ -156,7 +156,12 @@ async function attestAsAgent({ broker, agent }: Installation): Promise<StolenAge
   const connect = (key: Buffer | null, certificate: Buffer | null): StolenAgent => {
     const bundle = readFileSync(broker.bundleFile)
     const credentials = ChannelCredentials.createSsl(bundle, key, certificate, { checkServerIdentity: () => undefined })
-    const client = new Client(broker.address, credentials, { 'grpc.use_local_subchannel_pool': 1 })
+    const client = new Client(broker.address, credentials, {
+      'grpc.use_local_subchannel_pool': 1,
+      // The broker is known by its SPIFFE ID; to OpenSSL any name will do that is no address.
+      'grpc.ssl_target_name_override': 'broker',
+      'grpc.default_authority': 'broker',
+    })
     return { service: serviceClient(NodeService, client, Date.now), close: () => client.close() }
   }
   const stranger = connect(null, null)

@@ -87,7 +87,7 @@ function first(holders: ReadonlyMap<Socket, number>): Socket | undefined {
 }
 
 /** Whoever has one IPv6 address has a network of them (RFC 4291 §2.5.4: the first 64 bits). */
-function addressKey(peer = 'unknown'): string {
+export function addressKey(peer = 'unknown'): string {
   if (!peer.includes(':')) return peer
   if (peer.startsWith('::ffff:')) return peer.slice('::ffff:'.length)
   const [head = ''] = peer.split('::')

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import diagnostics from 'node:diagnostics_channel'
 import { type EventEmitter, once } from 'node:events'
 import { existsSync, mkdtempSync } from 'node:fs'
@@ -8,11 +8,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
+import { issuerOf } from '../../core/pki/certificate-builder.ts'
+import { parseCertificate } from '../../core/pki/certificate.ts'
+import { pkcs8Of, spkiOf } from '../../core/pki/key.ts'
+import { pemEncode } from '../../core/pki/pem.ts'
 import { newSerialNumber } from '../../core/pki/serial-number.ts'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { systemRandom } from '../../core/runtime/random.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
-import { createAuthorityCertificate } from '../../core/spiffe/authority-certificate.ts'
+import { createAuthorityCertificate, createIntermediateCertificate } from '../../core/spiffe/authority-certificate.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { type ListenerOptions, TlsListener } from './tls-listener.ts'
@@ -61,7 +65,7 @@ async function listen(limits: Partial<ListenerOptions['limits']> = {}, clock: Cl
 }
 
 /** What a client sees: its socket once it has read something, or an error code. */
-function dial(port: number, options: ConnectionOptions = {}): Promise<TLSSocket | string> {
+function dial(port: number, options: ConnectionOptions & { localAddress?: string } = {}): Promise<TLSSocket | string> {
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ALPNProtocols: ['h2'], ...options })
     cleanups.push(() => socket.destroy())
@@ -216,6 +220,53 @@ test('a connection without a ClientHello goes long before the handshake timeout'
   await gone
   expect(slow?.destroyed).toBe(false)
   expect(refused[0]).toBe('timeout')
+})
+
+/** The certificates of a client that are `count` copies of one, or a chain where each vouches for the one before. */
+function shown(count: number, { isChain }: { isChain: boolean }): ConnectionOptions {
+  const { chain, privateKey } = newCredentials()
+  const [root] = chain.map(parseCertificate)
+  if (!root) throw new TypeError('no certificate')
+  let issuer = issuerOf(root, createPrivateKey({ key: privateKey, format: 'der', type: 'pkcs8' }))
+  let key = issuer.privateKey
+  const certificates = isChain ? [...chain] : Array.from({ length: count }, () => root.der)
+  while (certificates.length < count) {
+    const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const der = createIntermediateCertificate({
+      trustDomain: TrustDomain.parse('prod.example'),
+      serialNumber: newSerialNumber(systemClock, systemRandom),
+      notBefore: root.notBefore,
+      notAfter: root.notAfter,
+      spki: spkiOf(pair.publicKey),
+      issuer,
+    })
+    issuer = issuerOf(parseCertificate(der), pair.privateKey)
+    key = pair.privateKey
+    certificates.unshift(der)
+  }
+  return {
+    cert: certificates.map((der) => pemEncode('CERTIFICATE', der)).join(''),
+    key: pemEncode('PRIVATE KEY', pkcs8Of(key)),
+  }
+}
+
+describe('a chain that is dear to verify keeps its address out for a while', () => {
+  test.for([
+    { name: 'a handshake that is done', options: shown(10, { isChain: true }) },
+    { name: 'a handshake that fails', options: shown(400, { isChain: false }) },
+  ])('$name', async ({ options }) => {
+    const clock = new FakeClock()
+    const { port, refused } = await listen({}, clock)
+    expect(await dial(port, shown(2, { isChain: true }))).toMatchObject({ alpnProtocol: 'h2' })
+    await dial(port, { ...options, localAddress: '127.0.0.2' })
+    await expect
+      .poll(() => dial(port, { localAddress: '127.0.0.2' }), { timeout: 5000 })
+      .not.toMatchObject({ alpnProtocol: 'h2' })
+    expect(refused).toContain('limit')
+    expect(await dial(port)).toMatchObject({ alpnProtocol: 'h2' })
+    await clock.advance(31_000)
+    expect(await dial(port, { localAddress: '127.0.0.2' })).toMatchObject({ alpnProtocol: 'h2' })
+  })
 })
 
 test('an error of accepting is reported, and the listener listens on', async () => {

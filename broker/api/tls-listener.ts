@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { pemEncode } from '../../core/pki/pem.ts'
+import { CostlyPeers } from './costly-peers.ts'
 import { PeerSlots } from './peer-slots.ts'
 import { isErrno } from './socket-error.ts'
 
@@ -78,8 +79,16 @@ export class TlsListener {
     this.#handshakes = new PeerSlots(clock, { max, maxPerAddress })
     /** The sockets below TLS, by what is known of them above it. */
     const raw = new Map<string, Socket>()
+    const costly = new CostlyPeers(clock)
+    const secured = new WeakSet<Socket>()
     this.#server.on('connection', (socket: Socket) => {
-      const victim = this.#handshakes.take(socket, socket.remoteAddress)
+      const peer = socket.remoteAddress
+      if (costly.isKeptOut(peer)) {
+        onRefused('limit')
+        socket.destroy()
+        return
+      }
+      const victim = this.#handshakes.take(socket, peer)
       if (victim) {
         onRefused('limit')
         victim.destroy()
@@ -93,12 +102,16 @@ export class TlsListener {
         this.#sockets.delete(socket)
         this.#handshakes.release(socket)
         if (raw.get(name) === socket) raw.delete(name)
+        if (!secured.has(socket)) costly.failed(peer, socket.bytesRead)
       })
     })
     this.#server.on('drop', () => onRefused('limit'))
     this.#server.on('secureConnection', (socket) => {
       const below = raw.get(nameOf(socket))
-      if (below) this.#handshakes.release(below)
+      if (below) {
+        this.#handshakes.release(below)
+        secured.add(below)
+      }
       // Without a listener an error of the connection would end the process.
       socket.on('error', () => {})
       if (socket.alpnProtocol !== 'h2' || socket.isSessionReused()) {
@@ -106,7 +119,9 @@ export class TlsListener {
         socket.destroy()
         return
       }
-      accept(socket, peerChain(socket))
+      const chain = peerChain(socket)
+      costly.proved(socket.remoteAddress, chain)
+      accept(socket, chain)
     })
     this.#server.on('tlsClientError', (error, socket) => {
       onRefused(isErrno(error, 'ERR_TLS_HANDSHAKE_TIMEOUT') ? 'timeout' : 'handshake')

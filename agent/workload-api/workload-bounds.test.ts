@@ -147,9 +147,12 @@ describe('AE-16: connections of a pod', () => {
     const socket: Socket = connect(join(directory, 'a1'))
     socket.on('error', () => {}).resume()
     const answered = once(socket, 'data')
-    // A stream that is open keeps the session; headers that cannot be decoded end it.
-    const broken = frame(1, 4, 3, Buffer.from([0xff]))
-    socket.write(Buffer.concat([PREFACE, SETTINGS, headers(1, FETCH[':path']), GOAWAY, broken]))
+    // A stream that is followed keeps the session; headers that cannot be decoded end it.
+    const opened = headers(1, FETCH[':path'], { 'workload.spiffe.io': 'true' })
+    const request = frame(0, 1, 1, REQUEST)
+    socket.write(Buffer.concat([PREFACE, SETTINGS, opened, request]))
+    await vi.waitFor(() => expect(identity.followers).toBe(1))
+    socket.write(Buffer.concat([GOAWAY, frame(1, 4, 5, Buffer.alloc(500, 0xff))]))
     await answered
     await vi.waitFor(() => expect(endpoint.connectionCount).toBe(1))
     await vi.waitFor(async () => {

@@ -13,7 +13,7 @@ export const SETTINGS = frame(4, 0, 0, Buffer.alloc(0))
 export const GOAWAY = frame(7, 0, 0, Buffer.alloc(8))
 
 /** The beginning of a gRPC call; its request stays open. */
-export function headers(stream: number, path: string): Buffer {
+export function headers(stream: number, path: string, more: Record<string, string> = {}): Buffer {
   const fields = {
     ':method': 'POST',
     ':scheme': 'https',
@@ -21,6 +21,7 @@ export function headers(stream: number, path: string): Buffer {
     ':authority': 'x',
     te: 'trailers',
     'content-type': 'application/grpc',
+    ...more,
   }
   // Literal fields without indexing (RFC 7541 §6.2.2), names and values short enough for one octet of length.
   const block = Object.entries(fields).map(([name, value]) =>

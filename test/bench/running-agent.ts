@@ -15,7 +15,8 @@ export const AGENT = BUILT ?? join(import.meta.dirname, '..', '..', 'agent', 'ma
 
 /** Flags of node: what V8 optimises would stay for nothing. Without WebAssembly, as lite mode is, no types are stripped. */
 export const AGENT_NODE_ARGS = (
-  process.env['BENCH_AGENT_NODE_ARGS'] ?? `--max-semi-space-size=1${BUILT === undefined ? '' : ' --lite-mode'}`
+  process.env['BENCH_AGENT_NODE_ARGS'] ??
+  `--max-semi-space-size=1${BUILT === undefined ? '' : ' --lite-mode --no-node-snapshot'}`
 ).split(' ')
 
 /** An agent with declared workloads, alone on the core that is measured; its broker is on the other. */

@@ -42,5 +42,7 @@ export const agentMemory: Figure = {
 /** What the files in a folder take, in KiB: a tmpfs gives each whole pages. */
 function kibIn(folder: string): number {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  return files.reduce((sum, file) => sum + statSync(join(file.parentPath, file.name)).blocks / 2, 0)
+  // A file may go between the two: generations are replaced all the time.
+  const blocksOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.blocks ?? 0
+  return files.reduce((sum, file) => sum + blocksOf(join(file.parentPath, file.name)) / 2, 0)
 }

@@ -64,8 +64,10 @@ async function logText(): Promise<string> {
 const COMMANDS: Readonly<Record<string, () => Promise<void>>> = { run: runInForeground, up, down }
 
 try {
-  const command = COMMANDS[process.argv[2] ?? 'run']
-  if (!command) throw new Error('usage: node test/cluster-suites/install.ts [run|up|down]')
+  const [name = 'run', ...more] = process.argv.slice(2)
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (!command || more.length > 0)
+    throw new Error('usage: npm run cluster:install, npm run cluster:uninstall (no arguments)')
   await command()
 } catch (error) {
   log(error instanceof Error ? error.message : String(error))

@@ -229,7 +229,7 @@ async function stolenTokenStep({ world, report }: Stage): Promise<void> {
 function lookStep({ world, report }: Stage): void {
   report({
     step: 'look',
-    says: 'All of this can be looked at while it runs (npm run demo -- --keep).',
+    says: 'With --keep all of this stays, to be looked at; without it, it is gone now (npm run demo -- --keep).',
     facts: {
       files: `ls -l ${world.volume(cart)}`,
       certificate: `openssl x509 -in ${join(world.volume(cart), 'tls.crt')} -noout -text`,

@@ -8,9 +8,25 @@ import { type DemoProcess, start } from './process.ts'
 import { createReport } from './report.ts'
 import { World } from './world.ts'
 
-const { values } = parseArgs({
-  options: { json: { type: 'boolean' }, keep: { type: 'boolean' }, cluster: { type: 'boolean' } },
-})
+const USAGE = `usage: npm run demo -- [--json] [--keep] [--cluster]
+  --json     one object per step (npm run --silent demo -- --json, for nothing else)
+  --keep     leave everything running, to be looked at, until Ctrl-C
+  --cluster  with pods on the test cluster: the one that is up, or one for the occasion (root)`
+
+const values = flags()
+
+function flags() {
+  const boolean = { type: 'boolean' } as const
+  try {
+    const { values } = parseArgs({ options: { json: boolean, keep: boolean, cluster: boolean, help: boolean } })
+    if (!values.help) return values
+    process.stdout.write(`${USAGE}\n`)
+    process.exit(0)
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${USAGE}\n`)
+    process.exit(2)
+  }
+}
 
 const world = new World()
 const processes: DemoProcess[] = []
@@ -31,9 +47,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 try {
   const show = values.cluster ? (await import('./on-cluster.ts')).onCluster : embedded
   await Promise.race([show({ world, report, run }), interrupted.promise])
-  if (values.keep) await interrupted.promise.catch(() => {})
+  if (values.keep) {
+    process.stderr.write('everything goes on running; Ctrl-C ends it\n')
+    await interrupted.promise.catch(() => {})
+  }
 } catch (error) {
-  process.stderr.write(`the demonstration failed: ${(error as Error).message}\n`)
+  process.stderr.write(`the demonstration failed: ${(error as Error).message}\nlogs: ${world.path('logs')}\n`)
   process.exitCode = 1
 } finally {
   await Promise.all(processes.map((process) => process.stop()))

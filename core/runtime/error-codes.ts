@@ -146,7 +146,7 @@ export const ERROR_CODES = {
   attestation_refused: row(
     'UNAUTHENTICATED',
     'The node could not be attested. The reason is in the audit record only.',
-    'An operator finds the reason in the audit record of this moment.',
+    "An operator finds the reason in the audit record of this moment: select record from audit where record like '%attestation_refused%'.",
   ),
   agent_not_allowed: row(
     'PERMISSION_DENIED',
@@ -207,7 +207,7 @@ export const ERROR_CODES = {
   identity_denied: row(
     'PERMISSION_DENIED',
     'The identity is on the deny list.',
-    'See the IdentityRevocation that names it.',
+    'Revocations are not served yet: no broker gives this code today.',
   ),
   // Availability
   authority_unavailable: row(
@@ -252,7 +252,7 @@ export const ERROR_CODES = {
   target_path_invalid: row(
     'INVALID_ARGUMENT',
     "The target path is not inside the kubelet's folder of pods, or leads through a link.",
-    'Only kubelet calls the CSI socket; check --kubelet-dir.',
+    'Only kubelet calls the CSI socket; check csi.kubeletDirectory (--kubelet-dir).',
   ),
   volume_tampered: row(
     'FAILED_PRECONDITION',
@@ -272,7 +272,7 @@ export const ERROR_CODES = {
   disk_not_allowed: row(
     'FAILED_PRECONDITION',
     'Keys would be written to a disk.',
-    'Use a tmpfs, or allow it by the flag that says so.',
+    'Use a tmpfs, or allow it: workloads.allowDisk, or --allow-disk.',
   ),
   workload_unknown: row(
     'PERMISSION_DENIED',

@@ -2,21 +2,21 @@ import { parseArgs } from 'node:util'
 import { IdentityError } from '../core/runtime/errors.ts'
 import type { ConfigDocument } from './config.ts'
 
-/** A flag and the setting that it stands for; a dot leads into a section. */
+/** A flag, the setting that it stands for (a dot leads into a section), and what it takes. */
 const FLAGS = {
-  'trust-domain': 'trustDomain',
-  'node-name': 'nodeName',
-  broker: 'broker.address',
-  'token-file': 'tokenFile',
-  'bundle-file': 'bootstrapBundleFile',
-  state: 'stateDirectory',
-  workloads: 'workloads.directory',
-  output: 'workloads.output',
-  reread: 'workloads.reread',
-  'plugins-registry': 'csi.pluginsRegistry',
-  'kubelet-dir': 'csi.kubeletDirectory',
-  'operations-listen': 'operations.listen',
-  'log-level': 'log.level',
+  'trust-domain': ['trustDomain', 'NAME'],
+  'node-name': ['nodeName', 'NAME'],
+  broker: ['broker.address', 'HOST:PORT'],
+  'token-file': ['tokenFile', 'FILE'],
+  'bundle-file': ['bootstrapBundleFile', 'FILE'],
+  state: ['stateDirectory', 'DIR'],
+  workloads: ['workloads.directory', 'DIR'],
+  output: ['workloads.output', 'DIR'],
+  reread: ['workloads.reread', '5s'],
+  'plugins-registry': ['csi.pluginsRegistry', 'DIR'],
+  'kubelet-dir': ['csi.kubeletDirectory', 'DIR'],
+  'operations-listen': ['operations.listen', 'HOST:PORT'],
+  'log-level': ['log.level', 'LEVEL'],
 } as const
 
 /** What the command line says. */
@@ -27,9 +27,22 @@ export interface CommandLine {
   readonly settings: ConfigDocument
 }
 
-export const USAGE = `usage: node agent/main.ts [config-check] [--config FILE] ${Object.keys(FLAGS)
-  .map((flag) => `[--${flag} …]`)
-  .join(' ')} [--allow-disk]`
+export const USAGE = `usage: agent --config FILE
+       agent config-check FILE
+       agent --trust-domain NAME --broker HOST:PORT --token-file FILE --state DIR --workloads DIR --output DIR
+
+Each flag stands for a setting of the file, and wins over it; docs/configuration.md tells what they mean.
+
+${lines([
+  ['config FILE', 'the file with the settings'],
+  ...Object.entries(FLAGS).map(([flag, [setting, takes]]) => [`${flag} ${takes}`, setting] as const),
+  ['allow-disk', 'workloads.allowDisk'],
+  ['help, -h', 'this text'],
+])}`
+
+function lines(flags: readonly (readonly [flag: string, meaning: string])[]): string {
+  return flags.map(([flag, meaning]) => `  --${flag.padEnd(30)}${meaning}`).join('\n')
+}
 
 /** @throws {@link IdentityError} `config_invalid` for what is no flag of ours. */
 export function parseCommandLine(args: readonly string[]): CommandLine {
@@ -38,7 +51,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     ...strings,
     config: { type: 'string' as const },
     'allow-disk': { type: 'boolean' as const },
-    help: { type: 'boolean' as const },
+    help: { type: 'boolean' as const, short: 'h' },
   }
   let parsed
   try {
@@ -59,7 +72,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
 }
 
 function settingsOf(values: Readonly<Record<string, string | boolean | undefined>>): ConfigDocument {
-  const entries: [string, unknown][] = Object.entries(FLAGS).map(([flag, setting]) => [setting, values[flag]])
+  const entries: [string, unknown][] = Object.entries(FLAGS).map(([flag, [setting]]) => [setting, values[flag]])
   const settings: Record<string, unknown> = {}
   for (const [setting, value] of [...entries, ['workloads.allowDisk', values['allow-disk']] as const]) {
     if (value === undefined) continue

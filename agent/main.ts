@@ -3,20 +3,18 @@ import { createLog } from '../core/runtime/log.ts'
 import { systemRandom } from '../core/runtime/random.ts'
 import { systemClock } from '../core/runtime/system-clock.ts'
 import { startAgent } from './agent.ts'
-import { readAgentConfig } from './config.ts'
+import { type AgentConfig, readAgentConfig } from './config.ts'
 import { parseCommandLine, USAGE } from './flags.ts'
 
-async function main(): Promise<void> {
-  const { command, configFile, settings } = parseCommandLine(process.argv.slice(2))
-  if (command === 'help') {
-    process.stdout.write(`${USAGE}\n`)
-    return
-  }
+/** What is asked for: the agent with its settings, or only a text. */
+function asked(args: readonly string[]): AgentConfig | string {
+  const { command, configFile, settings } = parseCommandLine(args)
+  if (command === 'help') return USAGE
   const config = readAgentConfig(configFile, settings)
-  if (command === 'config-check') {
-    process.stdout.write('ok\n')
-    return
-  }
+  return command === 'config-check' ? 'ok' : config
+}
+
+async function run(config: AgentConfig): Promise<void> {
   const log = createLog('agent', config.log.level)
   const agent = await startAgent(config, { clock: systemClock, random: systemRandom, log })
   log.info({ operationsPort: agent.operationsPort }, 'started')
@@ -31,9 +29,18 @@ async function main(): Promise<void> {
   process.once('SIGINT', stop)
 }
 
-main().catch((error: unknown) => {
+function fail(error: unknown, exitCode: number): void {
   // What is no refusal is a bug, and worth its stack.
   const text = error instanceof IdentityError ? `${codeOf(error)}: ${error.message}` : (error as Error).stack
   process.stderr.write(`${text}\n`)
-  process.exitCode = 1
-})
+  process.exitCode = exitCode
+}
+
+try {
+  const answer = asked(process.argv.slice(2))
+  if (typeof answer === 'string') process.stdout.write(`${answer}\n`)
+  else await run(answer).catch((error: unknown) => fail(error, 1))
+} catch (error) {
+  // A command line or a file that is wrong will not be right the next time.
+  fail(error, 2)
+}

@@ -6,6 +6,7 @@ import { createMetrics, type Metrics } from '../core/runtime/metrics.ts'
 import type { EndedCall } from '../proto/grpc-server.ts'
 import type { LinkObserver } from './broker-client/broker-link.ts'
 import { AGENT_METRICS } from './metrics.ts'
+import { described } from './workloads/described.ts'
 import type { RotationObserver } from './rotation/rotation.ts'
 
 /** What is read off the parts whenever somebody asks for the metrics. */
@@ -25,7 +26,7 @@ export class Observation {
   readonly #log: Log
   readonly #metrics: AgentMetrics
   readonly registry
-  #lastFailure: string | undefined
+  #lastFailure: { readonly code: ErrorCode; readonly text: string } | undefined
   /** Workloads whose last renewal failed, and why. */
   readonly #failing = new Map<string, ErrorCode>()
 
@@ -36,9 +37,9 @@ export class Observation {
     this.registry = registry
   }
 
-  /** Why there is no connection, as a code; undefined while there is one. */
+  /** Why there is no connection: the code and what was said; undefined while there is one. */
   get lastFailure(): string | undefined {
-    return this.#lastFailure
+    return this.#lastFailure?.text
   }
 
   read(readings: Readings): void {
@@ -63,9 +64,9 @@ export class Observation {
       const code = codeOf(error)
       this.#metrics.countersign_agent_broker_failures_total.inc({ code })
       // A broker that stays away is told once, not with every attempt.
-      const level = this.#lastFailure === code ? 'debug' : 'warn'
+      const level = this.#lastFailure?.code === code ? 'debug' : 'warn'
       this.#log[level]({ code, err: error, isConnected }, 'the broker cannot be reached, or refuses')
-      this.#lastFailure = isConnected ? undefined : code
+      this.#lastFailure = isConnected ? undefined : { code, text: described(error) }
     },
     attested: ({ id }) => {
       this.#metrics.countersign_agent_attestations_total.inc()

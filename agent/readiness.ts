@@ -1,7 +1,7 @@
 /** What readiness depends on. */
 export interface ReadinessFacts {
   readonly isConnected: boolean
-  /** The code of the last failure to reach the broker. */
+  /** The last failure to reach the broker: its code, and what was said. */
   readonly failure: string | undefined
   /** How long the agent's own SVID has left; undefined before the first. */
   readonly ownLeftMs: number | undefined

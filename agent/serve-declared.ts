@@ -6,7 +6,7 @@ import type { Log } from '../core/runtime/log.ts'
 import type { AgentConfig } from './config.ts'
 import { DeclaredWorkloads } from './directory/declared-workloads.ts'
 import { DeliveredNames } from './directory/delivered-names.ts'
-import { DirectoryPlace } from './volume/directory-place.ts'
+import { DirectoryPlace, requireMemory } from './volume/directory-place.ts'
 import { VolumeDelivery } from './volume/volume-delivery.ts'
 import type { ServedWorkloads } from './workloads/workloads.ts'
 
@@ -16,7 +16,11 @@ interface Dependencies {
   readonly log: Log
 }
 
-/** The workloads of a folder, each with its files in a folder of its own. */
+/**
+ * The workloads of a folder, each with its files in a folder of its own.
+ *
+ * @throws {@link IdentityError} `disk_not_allowed`
+ */
 export async function declaredWorkloads(
   config: NonNullable<AgentConfig['workloads']>,
   stateDirectory: string,
@@ -24,15 +28,16 @@ export async function declaredWorkloads(
 ): Promise<DeclaredWorkloads> {
   const { directory, output: root, allowDisk, reread: rereadMs } = config
   await mkdir(root, { recursive: true, mode: 0o755 })
+  if (!allowDisk) await requireMemory(root)
   return new DeclaredWorkloads(
     { directory, rereadMs },
     {
       target: workloads,
       delivered: new DeliveredNames(join(stateDirectory, 'declared.json')),
-      deliverTo: ({ name, group: gid }) =>
+      deliverTo: (name, readers) =>
         new VolumeDelivery({
           place: new DirectoryPlace({ root, name, allowDisk }),
-          gid,
+          readers,
           clock,
           damaged: (error) => log.warn({ workload: name, code: codeOf(error), err: error }, 'files are damaged'),
         }),

@@ -49,7 +49,7 @@ const mounts = () => mounter.mountsAt(target())
 
 function deliver(gid?: number): VolumeDelivery {
   const place = new TmpfsPlace({ root, parents, name: 'mount' }, mounter, systemClock)
-  const delivery = new VolumeDelivery({ place, gid, clock: systemClock })
+  const delivery = new VolumeDelivery({ place, readers: gid ?? 'everyone', clock: systemClock })
   deliveries.push(delivery)
   return delivery
 }

@@ -320,6 +320,13 @@ test('the token is read again for each attestation', async () => {
   await connected()
 })
 
+test('a token file that is not there is told with its path', async () => {
+  await rm(tokenFile)
+  await start()
+  await eventually(() => expect(told.failures).toContain('config_invalid'))
+  expect(String(told.errors[0])).toContain(`the token file ${tokenFile} cannot be read: ENOENT`)
+})
+
 test('invariant 6: no failure that is told holds a token or a key', async () => {
   await start({
     identityOf: () => {

@@ -294,6 +294,9 @@ async function readToken(file: string): Promise<string> {
     return token
   } catch (error) {
     if (error instanceof IdentityError) throw error
-    throw new IdentityError('token_malformed', `${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+    throw new IdentityError(
+      'config_invalid',
+      `the token file ${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`,
+    )
   }
 }

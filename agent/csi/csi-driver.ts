@@ -53,8 +53,9 @@ export async function startCsiDriver(
   const settings = { kubeletDirectory, audience: options.audience, maxVolumesPerPod: options.maxVolumesPerPod }
   const records = await VolumeRecords.open(join(options.stateDirectory, 'volumes'))
   const damaged = (error: unknown) => log.warn({ err: error }, 'a volume is damaged; it will be written anew')
+  // Without fsGroup a pod may run as any user, and nobody but the pod reaches its volume (design §3).
   const deliverTo = (target: TargetPath, gid: number | undefined) =>
-    new VolumeDelivery({ place: new TmpfsPlace(target, mounter, clock), gid, clock, damaged })
+    new VolumeDelivery({ place: new TmpfsPlace(target, mounter, clock), readers: gid ?? 'everyone', clock, damaged })
   const volumes = new Volumes({ workloads, records, deliverTo, settings, log })
   const recovered = await recoverVolumes({ volumes, records, mounter, deliverTo, settings }, log)
   const { pluginsRegistry, nodeName, version } = options

@@ -54,7 +54,11 @@ const target = () => publishRequest(root).targetPath
 const unpublish = () =>
   volumes.unpublish(create(NodeUnpublishVolumeRequestSchema, { volumeId: VOLUME_ID, targetPath: target() }))
 const deliverTo = (to: TargetPath, gid: number | undefined) =>
-  new VolumeDelivery({ place: new TmpfsPlace(to, mounter, systemClock), gid, clock: systemClock })
+  new VolumeDelivery({
+    place: new TmpfsPlace(to, mounter, systemClock),
+    readers: gid ?? 'everyone',
+    clock: systemClock,
+  })
 const settings = () => ({ kubeletDirectory: root, audience: AUDIENCE, maxVolumesPerPod: 3 })
 const recover = () => recoverVolumes({ volumes, records, mounter, deliverTo, settings: settings() }, log)
 

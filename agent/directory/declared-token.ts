@@ -22,7 +22,7 @@ const claims = z.object({
 /**
  * Reads the token of a declared workload.
  *
- * @throws {@link IdentityError} `token_malformed`, `token_too_large` or `token_unbound`; no word of it is repeated.
+ * @throws {@link IdentityError} `config_invalid`, `token_malformed`, `token_too_large` or `token_unbound`; no word of it is repeated.
  */
 export async function readDeclaredToken(file: string): Promise<DeclaredToken> {
   const token = await readToken(file)
@@ -45,7 +45,10 @@ async function readToken(file: string): Promise<string> {
   try {
     text = (await readFile(file, 'utf8')).trim()
   } catch (error) {
-    throw new IdentityError('token_malformed', `${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+    throw new IdentityError(
+      'config_invalid',
+      `the token file ${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`,
+    )
   }
   if (text.length > MAX_BYTES) throw new IdentityError('token_too_large', `${file} is larger than 16 KiB`)
   return text

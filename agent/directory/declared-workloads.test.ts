@@ -8,6 +8,7 @@ import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { FakeDelivery } from '../../test/fakes/fake-delivery.ts'
 import type { WorkloadRequest } from '../workloads/workload.ts'
 import { DeliveredNames } from './delivered-names.ts'
+import type { Readers } from '../volume/readers.ts'
 import { DeclaredWorkloads } from './declared-workloads.ts'
 
 const REREAD = 1_000
@@ -44,6 +45,7 @@ let target: Target
 let declared: DeclaredWorkloads
 let existing: Set<string>
 let deliveries: Map<string, FakeDelivery>
+let admitted: [string, Readers, when: 'made' | 'later'][]
 let namesFile: string
 
 beforeEach(async () => {
@@ -52,13 +54,18 @@ beforeEach(async () => {
   target = new Target()
   existing = new Set()
   deliveries = new Map()
+  admitted = []
   namesFile = join(directory, 'state', 'names')
   declared = new DeclaredWorkloads(
     { directory, rereadMs: REREAD },
     {
       target,
-      deliverTo: ({ name }) => {
-        const delivery = Object.assign(new FakeDelivery(), { exists: async () => existing.has(name) })
+      deliverTo: (name, readers) => {
+        admitted.push([name, readers, 'made'])
+        const delivery = Object.assign(new FakeDelivery(), {
+          exists: async () => existing.has(name),
+          admit: async (others: Readers) => void admitted.push([name, others, 'later']),
+        })
         deliveries.set(name, delivery)
         return delivery
       },
@@ -74,11 +81,11 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-async function declare(name: string, signature = 'first', podUid = `uid-of-${name}`): Promise<void> {
+async function declare(name: string, signature = 'first', podUid = `uid-of-${name}`, more = ''): Promise<void> {
   const claims = { namespace: 'shop', pod: { name, uid: podUid }, serviceaccount: { name } }
   const payload = Buffer.from(JSON.stringify({ 'kubernetes.io': claims })).toString('base64url')
   await writeFile(join(directory, `${name}.token`), `e30.${payload}.${signature}\n`)
-  await writeFile(join(directory, `${name}.yaml`), `name: ${name}\ntokenFile: ${name}.token\n`)
+  await writeFile(join(directory, `${name}.yaml`), `name: ${name}\ntokenFile: ${name}.token\n${more}`)
 }
 
 /** Lets the folder be read again, and waits until `look` holds. */
@@ -142,6 +149,29 @@ test('another pod under the old name is another workload', async () => {
   await reread(() => expect(target.calls).toEqual(['add cart', 'remove cart', 'add cart']))
 })
 
+test('who may read is whom the declaration says, and changes at once without the workload being touched', async () => {
+  await declare('cart')
+  declared.start()
+  await reread(() => expect(target.held.has('cart')).toBe(true))
+  expect(admitted).toEqual([['cart', 'owner', 'made']])
+  await declare('cart', 'first', 'uid-of-cart', 'group: 42\n')
+  await reread(() => expect(admitted.at(-1)).toEqual(['cart', 42, 'later']))
+  await rm(join(directory, 'cart.token'))
+  await writeFile(join(directory, 'cart.yaml'), 'name: cart\ntokenFile: cart.token\nreaders: everyone\n')
+  await reread(() => expect(admitted.at(-1)).toEqual(['cart', 'everyone', 'later']))
+  await clock.advance(5 * REREAD)
+  expect(admitted).toHaveLength(3)
+  expect(target.calls).toEqual(['add cart'])
+})
+
+test('what a former run delivered is opened to those whom the declaration says now', async () => {
+  await declare('cart')
+  existing.add('cart')
+  await declared.recover()
+  declared.start()
+  await reread(() => expect(admitted).toContainEqual(['cart', 'owner', 'later']))
+})
+
 test('who is refused is tried again with the next reading', async () => {
   target.refuse = new IdentityError('template_not_matched', 'no')
   await declare('cart')
@@ -156,6 +186,12 @@ describe('what cannot be read', () => {
     { name: 'a file that is no YAML', file: 'x.yaml', text: '{', problem: 'x.yaml' },
     { name: 'a name that is none', file: 'x.yaml', text: 'name: ../x\ntokenFile: t', problem: 'name: is not' },
     { name: 'a key that nobody knows', file: 'x.yaml', text: 'name: x\ntokenFile: t\nmore: 1', problem: 'more' },
+    {
+      name: 'a group, and everyone',
+      file: 'x.yaml',
+      text: 'name: x\ntokenFile: t\ngroup: 42\nreaders: everyone',
+      problem: 'readers: is everyone',
+    },
     {
       name: 'a name that is taken',
       file: 'x.yaml',
@@ -173,16 +209,19 @@ describe('what cannot be read', () => {
   })
 
   test.for([
-    { name: 'no token', token: undefined, code: 'token_malformed' },
-    { name: 'no JWT', token: 'rubbish', code: 'token_malformed' },
-    { name: 'no pod in it', token: 'e30.e30.sig', code: 'token_unbound' },
-    { name: 'too large', token: 'x'.repeat(20_000), code: 'token_too_large' },
-  ])('is told by its code, and the token stays unsaid: $name', async ({ token, code }) => {
+    { name: 'no token', token: undefined, code: 'config_invalid', says: 'cart.token cannot be read: ENOENT' },
+    { name: 'no JWT', token: 'rubbish', code: 'token_malformed', says: 'cart.token holds no JWT' },
+    { name: 'no pod in it', token: 'e30.e30.sig', code: 'token_unbound', says: 'cart.token is not bound to a pod' },
+    { name: 'too large', token: 'x'.repeat(20_000), code: 'token_too_large', says: 'cart.token is larger than 16 KiB' },
+  ])('is told by its code, and the token stays unsaid: $name', async ({ token, code, says }) => {
     await declare('cart')
     await rm(join(directory, 'cart.token'))
     if (token !== undefined) await writeFile(join(directory, 'cart.token'), token)
     declared.start()
-    await reread(() => expect(declared.problems).toEqual([`cart: ${code}`]))
+    await reread(() => expect(declared.problems).toHaveLength(1))
+    expect(declared.problems[0]).toMatch(`cart: ${code}: `)
+    expect(declared.problems[0]).toMatch(says)
+    expect(declared.problems[0]).not.toMatch(/rubbish|e30|xxx/)
     expect(target.calls).toEqual([])
   })
 })

@@ -1,11 +1,13 @@
 import type { Clock } from '../../core/runtime/clock.ts'
 import { codeOf } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
+import type { Readers } from '../volume/readers.ts'
+import { described } from '../workloads/described.ts'
 import type { Delivery, WorkloadRequest } from '../workloads/workload.ts'
 import { type Declarations, readDeclarations } from './declarations.ts'
 import { type DeclaredToken, readDeclaredToken } from './declared-token.ts'
 import type { DeliveredNames } from './delivered-names.ts'
-import type { WorkloadDeclaration } from './workload-declaration.ts'
+import { readersOf, type WorkloadDeclaration } from './workload-declaration.ts'
 
 /** What is asked of the node's workloads. */
 export interface DeclaredTarget {
@@ -16,14 +18,15 @@ export interface DeclaredTarget {
   remove(id: string): Promise<void>
 }
 
-/** A delivery that can say whether a former run has made it. */
+/** A delivery that can say whether a former run has made it, and that can change hands. */
 export interface DeclaredDelivery extends Delivery {
+  admit(readers: Readers): Promise<void>
   exists(): Promise<boolean>
 }
 
 interface Dependencies {
   readonly target: DeclaredTarget
-  readonly deliverTo: (declaration: Pick<WorkloadDeclaration, 'name' | 'group'>) => DeclaredDelivery
+  readonly deliverTo: (name: string, readers: Readers) => DeclaredDelivery
   readonly delivered: DeliveredNames
   readonly clock: Clock
   readonly log: Log
@@ -39,6 +42,9 @@ interface Options {
 interface Known {
   readonly podUid: string | undefined
   token: string | undefined
+  readonly delivery: DeclaredDelivery
+  /** Whom it was opened to; unknown for what a former run made. */
+  readers: Readers | undefined
 }
 
 /** Serves what a folder declares, in place of kubelet: who is new is added, who is declared no more is removed. */
@@ -97,9 +103,11 @@ export class DeclaredWorkloads {
     const found = [...problems]
     for (const declaration of workloads.values()) {
       try {
+        // First, and whatever the token is: a key that is taken from somebody is taken at once.
+        await this.#admit(declaration)
         await this.#keep(declaration, await readDeclaredToken(declaration.tokenFile))
       } catch (error) {
-        found.push(`${declaration.name}: ${codeOf(error)}`)
+        found.push(`${declaration.name}: ${described(error)}`)
       }
     }
     // A file that cannot be read may declare any of them.
@@ -116,12 +124,22 @@ export class DeclaredWorkloads {
     // Another pod under the old name is another workload.
     if (known?.podUid !== undefined && known.podUid !== pod.podUid) await this.#remove(name)
     if (!target.has(name)) {
-      this.#known.set(name, { podUid: pod.podUid, token })
-      this.#add({ id: name, pod, token, delivery: deliverTo(declaration) })
+      const readers = readersOf(declaration)
+      const delivery = deliverTo(name, readers)
+      this.#known.set(name, { podUid: pod.podUid, token, delivery, readers })
+      this.#add({ id: name, pod, token, delivery })
     } else if (known && known.token !== token) {
-      this.#known.set(name, { podUid: pod.podUid, token })
+      this.#known.set(name, { ...known, podUid: pod.podUid, token })
       target.refreshToken(name, token)
     }
+  }
+
+  async #admit(declaration: WorkloadDeclaration): Promise<void> {
+    const known = this.#known.get(declaration.name)
+    const readers = readersOf(declaration)
+    if (!known || known.readers === readers || !this.#dependencies.target.has(declaration.name)) return
+    await known.delivery.admit(readers)
+    known.readers = readers
   }
 
   /** Not waited for: one that is held while the broker is away must not hold the others up. */
@@ -144,16 +162,17 @@ export class DeclaredWorkloads {
 
   async #recoverOne(declaration: WorkloadDeclaration): Promise<void> {
     const { target, deliverTo } = this.#dependencies
-    const delivery = deliverTo(declaration)
-    if (!(await delivery.exists())) return delivery.close()
     const { name } = declaration
+    const delivery = deliverTo(name, readersOf(declaration))
+    if (!(await delivery.exists())) return delivery.close()
     // The token is read as kubelet's would come: later, and on its own.
     const pod = await readDeclaredToken(declaration.tokenFile).then(
       (declared) => declared.pod,
       () => ({ podUid: '', podName: name, namespace: '', serviceAccount: '' }),
     )
     await target.recover({ id: name, pod, delivery })
-    this.#known.set(name, { podUid: pod.podUid === '' ? undefined : pod.podUid, token: undefined })
+    const podUid = pod.podUid === '' ? undefined : pod.podUid
+    this.#known.set(name, { podUid, token: undefined, delivery, readers: undefined })
   }
 
   #remove(id: string): Promise<void> {
@@ -162,7 +181,7 @@ export class DeclaredWorkloads {
   }
 
   #removeLeftOver(name: string): Promise<void> {
-    return this.#end(name, () => this.#dependencies.deliverTo({ name }).remove())
+    return this.#end(name, () => this.#dependencies.deliverTo(name, 'owner').remove())
   }
 
   /** Never fails: one workload's trouble is not another's. Its name stays until its folder is gone. */

@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { Directory } from './directory.ts'
+import { folderAccess, type Readers } from './readers.ts'
 import type { VolumePlace } from './volume-place.ts'
 
 /** Where a workload without Kubernetes finds its files: `<root>/<name>`. */
@@ -14,6 +15,20 @@ export interface DirectoryPlaceOptions {
 /** `f_type` of statfs(2): TMPFS_MAGIC and RAMFS_MAGIC. */
 const IN_MEMORY = new Set([0x01021994, 0x858458f6])
 const WRITABLE_BY_OTHERS = 0o022
+
+/**
+ * Refuses a folder for keys on a disk before anything is asked of the broker for it.
+ *
+ * @throws {@link IdentityError} `disk_not_allowed`
+ */
+export async function requireMemory(path: string): Promise<void> {
+  if (!IN_MEMORY.has((await statfs(path)).type)) throw diskNotAllowed(path)
+}
+
+function diskNotAllowed(path: string): IdentityError {
+  const wayOut = 'use a tmpfs, or allow keys on a disk by workloads.allowDisk (--allow-disk)'
+  return new IdentityError('disk_not_allowed', `${path} is not on a tmpfs: ${wayOut}`)
+}
 
 /** A folder that is there already or is made; nothing is mounted, and no root is needed. */
 export class DirectoryPlace implements VolumePlace {
@@ -38,12 +53,14 @@ export class DirectoryPlace implements VolumePlace {
     if (existing) return existing
     const root = await Directory.open(this.#options.root)
     try {
-      const made = await root.makeChild(this.#options.name)
-      await made.grant({ mode: 0o755 })
-      return await this.#checked(made)
+      return await this.#checked(await root.makeChild(this.#options.name))
     } finally {
       await root.close()
     }
+  }
+
+  admit(volume: Directory, readers: Readers): Promise<void> {
+    return volume.grant(folderAccess(readers))
   }
 
   /** A folder grows by itself. */
@@ -69,7 +86,7 @@ export class DirectoryPlace implements VolumePlace {
       }
       const { type } = await statfs(directory.path)
       if (!this.#options.allowDisk && !IN_MEMORY.has(type)) {
-        throw new IdentityError('disk_not_allowed', 'the folder is not on a tmpfs, and a disk is not allowed for keys')
+        throw diskNotAllowed(`${this.#options.root}/${this.#options.name}`)
       }
       return directory
     } catch (error) {

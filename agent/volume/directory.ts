@@ -114,16 +114,25 @@ export class Directory {
     }
   }
 
+  /** Gives the file `name` to others, as {@link Directory.grantSocket} does. */
+  grantFile(name: string, access: Access): Promise<void> {
+    return this.#grantEntry(name, access, (stats) => stats.isFile())
+  }
+
   /** Gives the socket `name` to others: the very one that was looked at, even if its name is taken meanwhile. */
-  async grantSocket(name: string, { mode, gid }: Access): Promise<void> {
-    const socket = await tampered(name, () => fs.open(this.at(name), O_PATH | constants.O_NOFOLLOW))
+  grantSocket(name: string, access: Access): Promise<void> {
+    return this.#grantEntry(name, access, (stats) => stats.isSocket())
+  }
+
+  async #grantEntry(name: string, { mode, gid }: Access, isOurs: (stats: Stats) => boolean): Promise<void> {
+    const entry = await tampered(name, () => fs.open(this.at(name), O_PATH | constants.O_NOFOLLOW))
     try {
-      if (!(await socket.stat()).isSocket()) throw new IdentityError('volume_tampered', `${name} is not our socket`)
-      const itself = `/proc/self/fd/${socket.fd}`
+      if (!isOurs(await entry.stat())) throw new IdentityError('volume_tampered', `${name} is not what we made`)
+      const itself = `/proc/self/fd/${entry.fd}`
       if (gid !== undefined) await fs.chown(itself, process.geteuid?.() ?? 0, gid)
       await fs.chmod(itself, mode)
     } finally {
-      await socket.close()
+      await entry.close()
     }
   }
 
@@ -159,11 +168,21 @@ export class Directory {
 
   /** Overwrites a file with zeros, so that its pages hold nothing once they are freed. */
   async blank(name: string): Promise<void> {
-    const file = await tampered(name, () => fs.open(this.at(name), constants.O_WRONLY | constants.O_NOFOLLOW))
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+    const reader = await tampered(name, () => fs.open(this.at(name), flags))
     try {
-      await file.write(new Uint8Array((await file.stat()).size), 0, undefined, 0)
+      const stats = await reader.stat()
+      if (!stats.isFile()) throw new IdentityError('volume_tampered', `${name} is not what the agent put there`)
+      // Ours are read-only, to all but root even for their owner.
+      await reader.chmod(0o600)
+      const writer = await fs.open(`/proc/self/fd/${reader.fd}`, constants.O_WRONLY)
+      try {
+        await writer.write(new Uint8Array(stats.size), 0, undefined, 0)
+      } finally {
+        await writer.close()
+      }
     } finally {
-      await file.close()
+      await reader.close()
     }
   }
 

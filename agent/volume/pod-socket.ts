@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Directory } from './directory.ts'
+import { type Readers, socketAccess } from './readers.ts'
 
 /** The name that pods connect to, beside the files. */
 export const SOCKET = 'socket'
@@ -14,8 +15,10 @@ const LINGER_MS = 250
 export class PodSocket {
   readonly #server: Server
   readonly #connections = new Set<Socket>()
+  #readers: Readers
 
-  private constructor(accept: (connection: Socket) => void) {
+  private constructor(readers: Readers, accept: (connection: Socket) => void) {
+    this.#readers = readers
     this.#server = createServer((connection) => {
       this.#connections.add(connection)
       connection.once('close', () => this.#connections.delete(connection))
@@ -32,20 +35,15 @@ export class PodSocket {
    * Node.js cuts an address of more than 107 bytes short without a word, and so would listen elsewhere: hence the short
    * path by descriptor, and a look at what was bound.
    */
-  static async open(
-    volume: Directory,
-    gid: number | undefined,
-    accept: (connection: Socket) => void,
-  ): Promise<PodSocket> {
+  static async open(volume: Directory, readers: Readers, accept: (connection: Socket) => void): Promise<PodSocket> {
     const existing = await volume.entry(SOCKET)
     if (existing?.isSocket() === false) throw new IdentityError('volume_tampered', `${SOCKET} is not our socket`)
-    const socket = new PodSocket(accept)
+    const socket = new PodSocket(readers, accept)
     await volume.unlink(NEXT_SOCKET)
     try {
       socket.#server.listen(volume.at(NEXT_SOCKET))
       await once(socket.#server, 'listening')
-      // To connect takes write permission; a read-only mount does not forbid it.
-      await volume.grantSocket(NEXT_SOCKET, gid === undefined ? { mode: 0o777 } : { mode: 0o770, gid })
+      await volume.grantSocket(NEXT_SOCKET, socketAccess(readers))
       await volume.rename(NEXT_SOCKET, SOCKET)
     } catch (error) {
       socket.#server.close()
@@ -53,6 +51,14 @@ export class PodSocket {
     }
     socket.#server.on('error', () => {})
     return socket
+  }
+
+  /** Gives the socket to others. Who is connected has to connect again: it may be somebody who no longer may. */
+  async admit(volume: Directory, readers: Readers): Promise<void> {
+    await volume.grantSocket(SOCKET, socketAccess(readers))
+    if (readers === this.#readers) return
+    this.#readers = readers
+    for (const connection of this.#connections) connection.destroy()
   }
 
   /** Stops listening and lets go of every connection: the kernel calls a mount busy while one is open. */

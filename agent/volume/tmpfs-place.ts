@@ -63,6 +63,9 @@ export class TmpfsPlace implements VolumePlace {
     }
   }
 
+  /** A volume's path is for root and its pod alone. */
+  async admit(): Promise<void> {}
+
   async reserve(volume: Directory, fileBytes: readonly number[]): Promise<void> {
     const needed = tmpfsSize(fileBytes)
     const { blocks, bsize } = await statfs(volume.path)

@@ -13,6 +13,7 @@ import { someDelivered } from '../../test/fakes/delivered.ts'
 import { FakeMounter } from '../../test/fakes/fake-mounter.ts'
 import { DirectoryPlace } from './directory-place.ts'
 import { TmpfsPlace } from './tmpfs-place.ts'
+import type { Readers } from './readers.ts'
 import { VolumeDelivery } from './volume-delivery.ts'
 import type { VolumePlace } from './volume-place.ts'
 
@@ -28,7 +29,7 @@ afterEach(() => rm(root, { recursive: true }))
 const target = () => join(root, 'pods', 'uid', 'mount')
 const tmpfs = () => new TmpfsPlace({ root, parents: ['pods', 'uid'], name: 'mount' }, mounter, systemClock)
 const deliver = (place: VolumePlace = tmpfs(), damaged?: (error: unknown) => void) =>
-  new VolumeDelivery({ place, clock: systemClock, ...(damaged && { damaged }) })
+  new VolumeDelivery({ place, readers: 'everyone', clock: systemClock, ...(damaged && { damaged }) })
 
 test('the files are those of the contract, and hold what was delivered', async () => {
   const delivery = deliver()
@@ -221,6 +222,63 @@ describe('without Kubernetes', () => {
     await chmod(join(root, 'cart'), 0o777)
     const delivery = deliver(new DirectoryPlace({ root, name: 'cart', allowDisk: true }))
     await expect(delivery.write(await someDelivered())).rejects.toMatchObject({ code: 'volume_tampered' })
+  })
+
+  const own = process.getgid?.() ?? 0
+  const modes: [Readers, Readers, Record<string, number>][] = [
+    ['everyone', 'owner', { '.': 0o700, 'tls.key': 0o400, 'credential-bundle.pem': 0o400, socket: 0o700 }],
+    ['owner', own, { '.': 0o750, 'tls.key': 0o440, 'credential-bundle.pem': 0o440, socket: 0o770 }],
+    [own, 'everyone', { '.': 0o755, 'tls.key': 0o444, 'credential-bundle.pem': 0o444, socket: 0o777 }],
+  ]
+  test.for(modes)('first %s, then %s: what is new and what is there already', async ([before, after, expected]) => {
+    const folder = join(root, 'cart')
+    const modesIn = async (generation: string) => {
+      const paths = { '.': folder, socket: join(folder, 'socket') }
+      const found = Object.keys(expected).map(async (name) => {
+        const path = name in paths ? paths[name as keyof typeof paths] : join(folder, generation, name)
+        return [name, (await lstat(path)).mode & 0o7777] as const
+      })
+      return Object.fromEntries(await Promise.all(found))
+    }
+    const place = () => new DirectoryPlace({ root, name: 'cart', allowDisk: true })
+    const first = new VolumeDelivery({ place: place(), readers: after, clock: systemClock })
+    await first.write(await someDelivered())
+    await first.listen(() => {})
+    expect(await modesIn('..1')).toEqual(expected)
+    await first.remove()
+
+    const changed = new VolumeDelivery({ place: place(), readers: before, clock: systemClock })
+    await changed.write(await someDelivered())
+    await changed.write(await someDelivered())
+    const accepted = new Promise<Socket>((resolve) => void changed.listen(resolve))
+    await changed.read()
+    const connection = connect(join(folder, 'socket')).resume()
+    const ended = once(connection, 'close')
+    await accepted
+    expect(await modesIn('..2')).not.toEqual(expected)
+    await changed.admit(after)
+    await ended
+    expect(await modesIn('..1')).toEqual(expected)
+    expect(await modesIn('..2')).toEqual(expected)
+    await changed.write(await someDelivered())
+    expect(await modesIn('..3')).toEqual(expected)
+    await changed.remove()
+  })
+
+  test('a key that was replaced by a link is not handed to anybody', async () => {
+    const delivery = new VolumeDelivery({
+      place: new DirectoryPlace({ root, name: 'cart', allowDisk: true }),
+      readers: 'owner',
+      clock: systemClock,
+    })
+    await delivery.write(await someDelivered())
+    const outside = join(root, 'outside')
+    await writeFile(outside, 'x', { mode: 0o600 })
+    await rm(join(root, 'cart', '..1', 'tls.key'))
+    await symlink(outside, join(root, 'cart', '..1', 'tls.key'))
+    await expect(delivery.admit('everyone')).rejects.toMatchObject({ code: 'volume_tampered' })
+    expect((await lstat(outside)).mode & 0o777).toBe(0o600)
+    await delivery.remove()
   })
 
   test("a stranger's file beside ours keeps its folder", async () => {

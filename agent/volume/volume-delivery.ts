@@ -5,15 +5,16 @@ import type { Delivered, Delivery, SvidMaterial } from '../workloads/workload.ts
 import { type Directory, errnoOf } from './directory.ts'
 import { PodSocket, SOCKET } from './pod-socket.ts'
 import { volumeFiles } from './volume-files.ts'
+import type { Readers } from './readers.ts'
 import type { VolumePlace } from './volume-place.ts'
 import { readSvid } from './volume-reader.ts'
-import { wipe, writeGeneration } from './volume-writer.ts'
+import { admitReaders, wipe, writeGeneration } from './volume-writer.ts'
 
 /** What a delivery is made of. */
 export interface VolumeDeliveryOptions {
   readonly place: VolumePlace
-  /** The pod's fsGroup; without one, any user of the pod may read. */
-  readonly gid?: number | undefined
+  /** Who may read the keys and connect, until others are admitted. */
+  readonly readers: Readers
   readonly clock: Clock
   /** Told that the files are not as the agent left them, and will be written anew. */
   readonly damaged?: (error: unknown) => void
@@ -27,11 +28,13 @@ export class VolumeDelivery implements Delivery {
   readonly #options: VolumeDeliveryOptions
   #turn: Promise<unknown> = Promise.resolve()
   #ended = false
+  #readers: Readers
   #volume: Directory | undefined
   #socket: PodSocket | undefined
 
   constructor(options: VolumeDeliveryOptions) {
     this.#options = options
+    this.#readers = options.readers
   }
 
   /** Whether the volume is there, and ours. */
@@ -44,7 +47,7 @@ export class VolumeDelivery implements Delivery {
     return this.#inTurn(async () => {
       this.#volume ??= await this.#options.place.open()
       if (this.#volume) return true
-      this.#volume = await this.#options.place.prepare()
+      await this.#prepared()
       return false
     })
   }
@@ -52,10 +55,10 @@ export class VolumeDelivery implements Delivery {
   write(material: Delivered): Promise<void> {
     const files = volumeFiles(material)
     return this.#inTurn(async () => {
-      const volume = (this.#volume ??= await this.#options.place.prepare())
+      const volume = await this.#prepared()
       const sizes = files.map(({ contents }) => contents.length)
       await this.#options.place.reserve(volume, sizes)
-      await writeGeneration(volume, files, this.#options.gid).catch((error: unknown) => {
+      await writeGeneration(volume, files, this.#readers).catch((error: unknown) => {
         if (errnoOf(error) !== 'ENOSPC') throw error
         throw new IdentityError('volume_full', 'the volume is full', { cause: error })
       })
@@ -77,8 +80,20 @@ export class VolumeDelivery implements Delivery {
   listen(accept: (connection: Socket) => void): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#socket) throw new TypeError('the volume has its socket already')
-      const volume = (this.#volume ??= await this.#options.place.prepare())
-      this.#socket = await PodSocket.open(volume, this.#options.gid, accept)
+      const volume = await this.#prepared()
+      this.#socket = await PodSocket.open(volume, this.#readers, accept)
+    })
+  }
+
+  /** From now on these may read and connect, and nobody else: what is there already changes hands at once. */
+  admit(readers: Readers): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#readers = readers
+      const volume = (this.#volume ??= await this.#options.place.open())
+      if (!volume) return
+      await this.#options.place.admit(volume, readers)
+      await admitReaders(volume, readers)
+      await this.#socket?.admit(volume, readers)
     })
   }
 
@@ -98,6 +113,13 @@ export class VolumeDelivery implements Delivery {
       await this.#letGo()
       await this.#options.place.release()
     }, 'ends')
+  }
+
+  async #prepared(): Promise<Directory> {
+    if (this.#volume) return this.#volume
+    this.#volume = await this.#options.place.prepare()
+    await this.#options.place.admit(this.#volume, this.#readers)
+    return this.#volume
   }
 
   async #letGo(): Promise<void> {

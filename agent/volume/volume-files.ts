@@ -17,6 +17,9 @@ export interface VolumeFile {
 export const CERTIFICATE_FILE = 'tls.crt'
 export const KEY_FILE = 'tls.key'
 export const HINT_FILE = 'hint'
+const CREDENTIAL_BUNDLE_FILE = 'credential-bundle.pem'
+/** Those that hold a private key. */
+export const SECRET_FILES: readonly string[] = [KEY_FILE, CREDENTIAL_BUNDLE_FILE]
 
 /** NAME_MAX of Linux. A trust domain's name alone may take all of it. */
 const MAX_NAME_BYTES = 255
@@ -34,14 +37,14 @@ export function volumeFiles({ svid, bundles }: Delivered): VolumeFile[] {
   )
   return [
     visible(CERTIFICATE_FILE, chain),
-    { ...visible(KEY_FILE, key), secret: true },
+    visible(KEY_FILE, key),
     visible('ca.crt', bundleToPem(bundles.own)),
-    { ...visible('credential-bundle.pem', key + chain), secret: true },
+    visible(CREDENTIAL_BUNDLE_FILE, key + chain),
     ...trust.filter(({ name }) => name.length <= MAX_NAME_BYTES),
     { ...visible(HINT_FILE, svid.hint), visible: false },
   ]
 }
 
 function visible(name: string, text: string): VolumeFile {
-  return { name, contents: Buffer.from(text), secret: false, visible: true }
+  return { name, contents: Buffer.from(text), secret: SECRET_FILES.includes(name), visible: true }
 }

@@ -1,4 +1,5 @@
 import type { Directory } from './directory.ts'
+import type { Readers } from './readers.ts'
 
 /** Where a volume's files are: a tmpfs that is mounted for them, or a folder. */
 export interface VolumePlace {
@@ -6,6 +7,8 @@ export interface VolumePlace {
   open(): Promise<Directory | undefined>
   /** Makes what is missing and opens it. Never makes anything twice. */
   prepare(): Promise<Directory>
+  /** Lets `readers`, and nobody else, into the volume, where nothing else guards the way to it. */
+  admit(volume: Directory, readers: Readers): Promise<void>
   /** Makes room for generations of files of these sizes. */
   reserve(volume: Directory, fileBytes: readonly number[]): Promise<void>
   /** Undoes `prepare`, whatever is left of it; nothing if nothing is. */

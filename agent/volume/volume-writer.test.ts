@@ -37,9 +37,9 @@ function files(text: string, ...more: string[]): VolumeFile[] {
 const text = (name: string) => readFile(join(path, name), 'utf8')
 
 test('files change at once, and the generation before stays until the next switch', async () => {
-  await writeGeneration(volume, files('one'), undefined)
+  await writeGeneration(volume, files('one'), 'everyone')
   const opened = await Directory.open(join(path, '..data'))
-  await writeGeneration(volume, files('two'), undefined)
+  await writeGeneration(volume, files('two'), 'everyone')
   expect(await text('tls.crt')).toBe('two')
   expect((await opened.readFile('tls.key', 100)).toString()).toBe('one')
   expect((await readdir(path)).toSorted()).toEqual([
@@ -50,13 +50,13 @@ test('files change at once, and the generation before stays until the next switc
     'tls.crt',
     'tls.key',
   ])
-  await writeGeneration(volume, files('three'), undefined)
+  await writeGeneration(volume, files('three'), 'everyone')
   expect((await readdir(path)).filter((name) => /^\.\.\d/.test(name)).toSorted()).toEqual(['..2', '..3'])
   await opened.close()
 })
 
 test('a reader in a loop never sees a key beside another certificate, through 1,000 generations', async () => {
-  await writeGeneration(volume, files('0'), undefined)
+  await writeGeneration(volume, files('0'), 'everyone')
   const stopping = new AbortController()
   let pairs = 0
   const seen = new Set<string>()
@@ -78,7 +78,7 @@ test('a reader in a loop never sees a key beside another certificate, through 1,
     }
   }
   const reader = read()
-  for (let count = 1; count <= 1000; count += 1) await writeGeneration(volume, files(`${count}`), undefined)
+  for (let count = 1; count <= 1000; count += 1) await writeGeneration(volume, files(`${count}`), 'everyone')
   stopping.abort()
   await reader
   expect(pairs).toBeGreaterThan(50)
@@ -94,9 +94,16 @@ describe('modes', () => {
   const own = process.getgid?.() ?? 0
 
   test('without fsGroup any user of the pod reads', async () => {
-    await writeGeneration(volume, files('x'), undefined)
+    await writeGeneration(volume, files('x'), 'everyone')
     expect(await modeOf('tls.key')).toEqual([0o444, own])
     expect(await modeOf('.')).toEqual([0o755, own])
+  })
+
+  test('for the owner alone, nobody else reads what holds a key', async () => {
+    await writeGeneration(volume, files('x'), 'owner')
+    expect(await modeOf('tls.key')).toEqual([0o400, own])
+    expect(await modeOf('credential-bundle.pem')).toEqual([0o400, own])
+    expect(await modeOf('tls.crt')).toEqual([0o444, own])
   })
 
   test('with fsGroup only its group reads what holds a key', async () => {
@@ -124,7 +131,7 @@ describe('planted links and folders are refused, and lead nowhere', () => {
     const outside = await mkdtemp(join(tmpdir(), 'outside-'))
     await writeFile(join(outside, 'file'), 'theirs')
     await plant(outside)
-    await expect(writeGeneration(volume, files('x'), undefined)).rejects.toMatchObject({ code: 'volume_tampered' })
+    await expect(writeGeneration(volume, files('x'), 'everyone')).rejects.toMatchObject({ code: 'volume_tampered' })
     expect(await readdir(outside)).toEqual(['file'])
     expect(await readFile(join(outside, 'file'), 'utf8')).toBe('theirs')
     await rm(outside, { recursive: true })
@@ -132,35 +139,35 @@ describe('planted links and folders are refused, and lead nowhere', () => {
 
   test('a link as ..data_next is only removed', async () => {
     await symlink('/etc', join(path, '..data_next'))
-    await writeGeneration(volume, files('x'), undefined)
+    await writeGeneration(volume, files('x'), 'everyone')
     expect(await readlink(join(path, '..data'))).toBe('..1')
   })
 })
 
 test('what a crash left half written goes at the next write', async () => {
-  await writeGeneration(volume, files('one'), undefined)
+  await writeGeneration(volume, files('one'), 'everyone')
   await mkdir(join(path, '..2'))
   await writeFile(join(path, '..2', 'tls.key'), 'half')
-  await writeGeneration(volume, files('two'), undefined)
+  await writeGeneration(volume, files('two'), 'everyone')
   expect(await text('tls.key')).toBe('two')
 })
 
 test('a write that fails leaves the generation before in force', async () => {
-  await writeGeneration(volume, files('one'), undefined)
-  await expect(writeGeneration(volume, files('two', 'n'.repeat(256)), undefined)).rejects.toThrow('ENAMETOOLONG')
+  await writeGeneration(volume, files('one'), 'everyone')
+  await expect(writeGeneration(volume, files('two', 'n'.repeat(256)), 'everyone')).rejects.toThrow('ENAMETOOLONG')
   expect(await text('tls.key')).toBe('one')
   expect(await readdir(path)).not.toContain('..2')
 })
 
 test('FS-06: the file of a trust domain that is no longer federated with goes', async () => {
-  await writeGeneration(volume, files('one', 'partner.example.spiffe-trust-bundle.pem'), undefined)
+  await writeGeneration(volume, files('one', 'partner.example.spiffe-trust-bundle.pem'), 'everyone')
   expect(await text('partner.example.spiffe-trust-bundle.pem')).toBe('one')
-  await writeGeneration(volume, files('two'), undefined)
+  await writeGeneration(volume, files('two'), 'everyone')
   expect(await readdir(path)).not.toContain('partner.example.spiffe-trust-bundle.pem')
 })
 
 test('wipe blanks every file, removes what is ours and leaves the rest', async () => {
-  await writeGeneration(volume, files('one'), undefined)
+  await writeGeneration(volume, files('one'), 'everyone')
   await writeFile(join(path, 'theirs'), 'x')
   const file = await open(join(path, '..1', 'tls.key'))
   await wipe(volume)

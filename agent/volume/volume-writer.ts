@@ -1,6 +1,7 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
-import type { Access, Directory } from './directory.ts'
-import type { VolumeFile } from './volume-files.ts'
+import type { Directory } from './directory.ts'
+import { keyAccess, type Readers } from './readers.ts'
+import { SECRET_FILES, type VolumeFile } from './volume-files.ts'
 
 /** The link that names the generation in force. Renaming another over it is the one moment at which all files change. */
 export const DATA = '..data'
@@ -11,13 +12,13 @@ const NEXT_DATA = '..data_next'
  * that is switched to it, and a link per file that leads through that one. The generation before stays until the next
  * switch, so a reader that opened the folder finds a key and a certificate that belong together (design §6).
  *
- * @param gid the group that may read; without one everybody may, for nobody but the pod reaches the volume.
+ * @param readers who may read what holds a key; the rest is everybody's who reaches the volume.
  * @throws {@link IdentityError} `volume_tampered` if anything is not as we left it.
  */
 export async function writeGeneration(
   volume: Directory,
   files: readonly VolumeFile[],
-  gid: number | undefined,
+  readers: Readers,
 ): Promise<void> {
   const before = await currentGeneration(volume)
   const old = (await volume.names()).flatMap((name) => generationNumber(name) ?? [])
@@ -28,7 +29,7 @@ export async function writeGeneration(
   const links = await checkLinks(volume, files)
   const next = (before ?? 0) + 1
   try {
-    await createGeneration(volume, next, files, gid)
+    await createGeneration(volume, next, files, readers)
     await volume.unlink(NEXT_DATA)
     await volume.link(NEXT_DATA, generationName(next))
     await volume.rename(NEXT_DATA, DATA)
@@ -58,6 +59,21 @@ export async function openGeneration(volume: Directory): Promise<Directory | und
   return number === undefined ? undefined : volume.child(generationName(number))
 }
 
+/** Hands what holds a key to other readers, in every generation that is there. */
+export async function admitReaders(volume: Directory, readers: Readers): Promise<void> {
+  for (const name of await volume.names()) {
+    if (generationNumber(name) === undefined) continue
+    const generation = await volume.child(name)
+    try {
+      for (const file of await generation.names()) {
+        if (SECRET_FILES.includes(file)) await generation.grantFile(file, keyAccess(readers))
+      }
+    } finally {
+      await generation.close()
+    }
+  }
+}
+
 /** Overwrites and removes every file, and every link of ours. What is not ours stays. */
 export async function wipe(volume: Directory): Promise<void> {
   for (const name of await volume.names()) {
@@ -80,22 +96,17 @@ async function createGeneration(
   volume: Directory,
   number: number,
   files: readonly VolumeFile[],
-  gid: number | undefined,
+  readers: Readers,
 ): Promise<void> {
   const generation = await volume.makeChild(generationName(number))
   try {
     for (const { name, contents, secret } of files) {
-      await generation.createFile(name, contents, secret ? secretAccess(gid) : { mode: 0o444 })
+      await generation.createFile(name, contents, secret ? keyAccess(readers) : { mode: 0o444 })
     }
     await generation.grant({ mode: 0o755 })
   } finally {
     await generation.close()
   }
-}
-
-/** A volume's path is for root and its pod alone, and without fsGroup a pod may run as any user (design §3). */
-function secretAccess(gid: number | undefined): Access {
-  return gid === undefined ? { mode: 0o444 } : { mode: 0o440, gid }
 }
 
 /** Which of the links that pods use are to be made, and which lead to files that are no more. */

@@ -30,7 +30,16 @@ test.for([
   { name: 'aliases that multiply', text: `a: &a [1]\n${bomb()}`, says: 'x.yaml:\n' },
   { name: 'a tag that nobody knows', text: 'name: !!js/function a\nttl: 5m', says: 'Unresolved tag' },
   { name: 'a key that is no text', text: '{ a: b }: 1\nname: a\nttl: 5m', says: 'x.yaml:\n' },
-  { name: 'an empty file', text: '', says: 'expected object' },
+  { name: 'an empty file', text: '', says: 'x.yaml:\n  expected object, received null' },
+  { name: 'what is missing', text: 'ttl: 5m', says: 'x.yaml:\n  name: is required' },
+  {
+    name: 'a text where a section is wanted',
+    text: 'name: a\nttl: 5m\nnested: x',
+    says: '\n  nested: expected object',
+  },
+  { name: 'another type', text: 'name: 5\nttl: 5m', says: '\n  name: expected string, received number' },
+  { name: 'a number as a duration', text: 'name: a\nttl: 90', says: '\n  ttl: write a duration such as 90s' },
+  { name: 'a duration that is missing', text: 'name: a', says: '\n  ttl: is required' },
 ])('refuses $name', ({ text, says }) => {
   expect(() => parseConfig(text, schema, 'x.yaml')).toThrow(
     expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining(says) }),

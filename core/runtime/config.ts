@@ -14,8 +14,12 @@ export interface Problem {
 /** Largest document that is read, in bytes. */
 const MAX_BYTES = 1024 * 1024
 
+const durationText = z.string({
+  error: ({ input }) => (typeof input === 'number' ? 'write a duration such as 90s' : undefined),
+})
+
 /** A duration as text with a unit; becomes milliseconds. */
-export const duration = z.string().transform((text, context) => {
+export const duration = durationText.transform((text, context) => {
   try {
     return parseDuration(text)
   } catch (error) {
@@ -74,13 +78,18 @@ export function checkDocument<S extends z.ZodType>(
   } catch {
     return { problems: [{ path: '', message: 'has too many or broken aliases' }] }
   }
-  const result = schema.safeParse(plain)
+  const result = schema.safeParse(plain, { error: requiredOf })
   return result.success ? { value: result.data } : { problems: result.error.issues.map(problemOf) }
+}
+
+/** What is missing cannot be of a wrong type; for everything else zod's own words stay. */
+function requiredOf({ code, input }: z.core.$ZodRawIssue): string | undefined {
+  return code === 'invalid_type' && input === undefined ? 'is required' : undefined
 }
 
 function problemOf(issue: z.core.$ZodIssue): Problem {
   const path = issue.path.map(String).join('.')
-  return { path, message: issue.message }
+  return { path, message: issue.message.replace(/^Invalid input: /, '') }
 }
 
 /** One line per problem under the name of the document. */

@@ -10,6 +10,7 @@ import { TokenPrecheck } from './attestation/token-precheck.ts'
 import { REVIEW_LIMITS, TokenReviewer } from './attestation/token-reviewer.ts'
 import { audienceOf, type BrokerConfig } from './config.ts'
 import type { Kubernetes } from './kubernetes/connect.ts'
+import type { Readiness } from './readiness.ts'
 import type { PodFacts } from './registration/pod-facts.ts'
 
 export interface AttestationParts {
@@ -18,20 +19,35 @@ export interface AttestationParts {
   readonly podFacts: PodFacts | undefined
 }
 
+interface Parts {
+  readonly clock: Clock
+  readonly log: Log
+  readonly lifecycle: Lifecycle
+  readonly readiness: Readiness
+}
+
 /** What vouches for tokens, as the configuration has it. */
 export async function startAttestation(
   config: BrokerConfig,
-  { clock, log, lifecycle }: { readonly clock: Clock; readonly log: Log; readonly lifecycle: Lifecycle },
+  { clock, log, lifecycle, readiness }: Parts,
 ): Promise<AttestationParts> {
   const kubernetes = await connect(config, clock)
   if (kubernetes) lifecycle.add('kubernetes', () => kubernetes.close())
 
   const { mode, issuer, jwksFile: file, agents, maxTokenLifetime } = config.attestation
-  const keys = new SigningKeys({
-    fetchJwks: file === undefined ? required(kubernetes).fetchJwks : jwksFile(file),
-    clock,
-    onRefreshFailed: (error) => log.warn({ err: error }, 'the signing keys of the cluster could not be refreshed'),
-  })
+  const where = file === undefined ? {} : { setting: 'attestation.jwksFile', file }
+  const onRefreshFailed = (error: unknown) =>
+    log.warn({ err: error, ...where }, "the cluster's signing keys cannot be read")
+  const fetchJwks = file === undefined ? required(kubernetes).fetchJwks : jwksFile(file)
+  const keys = new SigningKeys({ fetchJwks, clock, onRefreshFailed })
+  // An API server that is away comes back by itself; a file that is wrong is somebody's to mend, who should hear of it.
+  if (file !== undefined) {
+    await keys.load().catch(onRefreshFailed)
+    readiness.check(() => {
+      const problem = keys.problem()
+      return problem && `${problem}: attestation.jwksFile`
+    })
+  }
   const precheck = new TokenPrecheck(
     { keys, clock },
     {

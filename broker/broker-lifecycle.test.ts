@@ -1,10 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { PassThrough } from 'node:stream'
 import { connect } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { IdentityError } from '../core/runtime/errors.ts'
+import { createLog } from '../core/runtime/log.ts'
+import { systemClock } from '../core/runtime/system-clock.ts'
 import { decodeBundleDocument } from '../core/spiffe/bundle-document.ts'
 import { bundleToPem } from '../core/spiffe/bundle.ts'
 import { TrustDomain } from '../core/spiffe/trust-domain.ts'
@@ -125,6 +128,31 @@ describe('probes and metrics', () => {
     expect(await get(operationsPort, '/readyz')).toBe('200 ok\n')
   })
 
+  test.for([
+    { name: 'that is not there', text: undefined },
+    { name: 'that is no JSON', text: '{' },
+    { name: 'that is no JWK Set', text: '{}' },
+  ])('a file of signing keys $name: not ready, says why, and is read once it is good', async ({ text }) => {
+    const folder = brokerFolder()
+    const good = readFileSync(folder.jwksFile)
+    if (text === undefined) rmSync(folder.jwksFile)
+    else writeFileSync(folder.jwksFile, text)
+    const clock = new FakeClock(systemClock.now().toISOString())
+    const warnings: unknown[] = []
+    const written = new PassThrough().on('data', (line: Buffer) => warnings.push(JSON.parse(line.toString())))
+    const log = createLog('broker', 'warn', written)
+    const broker = await start({ folder, environment: { clock, log } })
+    const keys = "the cluster's signing keys cannot be read"
+    expect(warnings).toContainEqual(
+      expect.objectContaining({ setting: 'attestation.jwksFile', file: folder.jwksFile, msg: keys }),
+    )
+    expect(await get(broker.operationsPort, '/readyz')).toBe(`503 ${keys}: attestation.jwksFile\n`)
+    await expect(attestedNode(broker, folder)).rejects.toMatchObject({ code: 'kubernetes_unavailable', message: keys })
+    writeFileSync(folder.jwksFile, good)
+    await clock.advance(5000)
+    await expect.poll(() => get(broker.operationsPort, '/readyz')).toBe('200 ok\n')
+  })
+
   test('an upstream that is away is waited for too', async () => {
     const folder = brokerFolder()
     const upstream = {
@@ -190,6 +218,16 @@ describe('does not start', () => {
     database.exec(`UPDATE authorities SET document = substr(document, 1, 100) || 'AAAA' || substr(document, 105)`)
     database.close()
     await expect(runningBroker({ folder })).rejects.toMatchObject({ code: 'store_corrupt' })
+  })
+
+  test('without the folder of its ledger', async () => {
+    const folder = brokerFolder()
+    const missing = join(folder.directory, 'absent')
+    const change = { ledger: { file: join(missing, 'ledger.sqlite') } }
+    await expect(runningBroker({ folder, change })).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: `ledger.file: the folder ${missing} does not exist`,
+    })
   })
 
   test('with templates that are wrong', async () => {

@@ -63,7 +63,7 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
   lifecycle.add('operations', () => operations.close())
   environment.onOperations?.(operations.port)
 
-  const attestation = await startAttestation(config, { clock, log, lifecycle })
+  const attestation = await startAttestation(config, { clock, log, lifecycle, readiness })
   const registrations = await startRegistrations(config, attestation.podFacts, { clock, log, lifecycle, metrics })
   const keyWrap = KeyWrap.fromFile(config.authority.wrappingKeyFile)
   const mode = looseModeOf(config.authority.wrappingKeyFile)

@@ -1,4 +1,7 @@
+import { stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Clock } from '../core/runtime/clock.ts'
+import { IdentityError } from '../core/runtime/errors.ts'
 import type { Lifecycle } from '../core/runtime/lifecycle.ts'
 import type { Log } from '../core/runtime/log.ts'
 import type { Random } from '../core/runtime/random.ts'
@@ -24,12 +27,21 @@ const HEAD_LOG_MS = 10 * 60_000
 const PRUNE_LOOK_MS = 60_000
 const PRUNE_PAUSE_MS = 100
 
-/** Opens the ledger, waiting for it as long as it is locked or its disk is full. */
+/**
+ * Opens the ledger, waiting for it as long as it is locked or its disk is full. A folder that is not there does not come
+ * by waiting.
+ *
+ * @throws `IdentityError` `config_invalid` without the folder, and what {@link SqliteLedger.open} throws.
+ */
 export async function openLedger(
   { ledger: { file, retention } }: BrokerConfig,
   { lifecycle, auditKey, ...parts }: Parts,
   { onLost, onStopped }: { readonly onLost: (count: number) => void; readonly onStopped: (error: unknown) => void },
 ): Promise<Ledger> {
+  const folder = dirname(file)
+  if (!(await isDirectory(folder))) {
+    throw new IdentityError('config_invalid', `ledger.file: the folder ${folder} does not exist`)
+  }
   const { clock, log } = parts
   const open = () =>
     SqliteLedger.open({
@@ -52,6 +64,12 @@ export async function openLedger(
   })
   return ledger
 }
+
+const isDirectory = (path: string) =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 
 /** Lets rows go that are older than `retention`, in small steps with pauses between them. */
 async function keepPruning(

@@ -59,6 +59,7 @@ test('keys serve on while the API server is away, are told of, and end when they
   expect(keys.current('one')).toBeUndefined()
   await expect(keys.find('one', signal)).rejects.toMatchObject({
     code: 'kubernetes_unavailable',
+    message: "the cluster's signing keys cannot be read",
     retryAfterMs: expect.any(Number),
   })
 })
@@ -71,6 +72,18 @@ test.for([
   const { keys, source } = world()
   source.document = document
   await expect(keys.find('one', signal)).rejects.toMatchObject({ code: 'kubernetes_unavailable' })
+})
+
+test('says that no keys are at hand, and each look may mend it', async () => {
+  const { keys, source, clock } = world()
+  source.document = new Error('away')
+  await expect(keys.load()).rejects.toThrow('away')
+  expect(keys.problem()).toBe("the cluster's signing keys cannot be read")
+  expect(source.asked).toBe(1)
+  source.document = { keys: [one] }
+  await clock.advance(5000)
+  await expect.poll(() => keys.problem()).toBeUndefined()
+  expect(source.asked).toBe(2)
 })
 
 test('a source that never answers is given up, and so are those who wait', async () => {

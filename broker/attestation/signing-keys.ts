@@ -19,6 +19,8 @@ export interface KeyRefresh {
 
 const REFRESH: KeyRefresh = { freshMs: 60_000, staleMs: 300_000, leastIntervalMs: 5_000, timeoutMs: 5_000 }
 
+const UNREADABLE = "the cluster's signing keys cannot be read"
+
 /** What {@link SigningKeys} works with. */
 export interface SigningKeysDependencies {
   readonly fetchJwks: FetchJwks
@@ -48,10 +50,25 @@ export class SigningKeys {
   current(keyId: string): SigningKey | undefined {
     const ageMs = this.#dependencies.clock.monotonicMs() - this.#fetchedAtMs
     if (ageMs > this.#refresh.staleMs) return undefined
-    if (ageMs > this.#refresh.freshMs && this.#mayFetch()) {
-      this.#fetch().catch((error: unknown) => this.#dependencies.onRefreshFailed?.(error))
-    }
+    this.#refreshIfDue(ageMs)
     return this.#keys.get(keyId)
+  }
+
+  /** Fetches them before anybody asks. @throws what the fetch throws; {@link find} tries again. */
+  load(): Promise<void> {
+    return this.#fetch()
+  }
+
+  /** Why no token can be judged now, or `undefined`. Where a fetch is due it is begun: each probe may be what mends it. */
+  problem(): string | undefined {
+    const ageMs = this.#dependencies.clock.monotonicMs() - this.#fetchedAtMs
+    this.#refreshIfDue(ageMs)
+    return ageMs > this.#refresh.staleMs ? UNREADABLE : undefined
+  }
+
+  #refreshIfDue(ageMs: number): void {
+    if (ageMs <= this.#refresh.freshMs || !this.#mayFetch()) return
+    this.#fetch().catch((error: unknown) => this.#dependencies.onRefreshFailed?.(error))
   }
 
   /**
@@ -103,7 +120,7 @@ export class SigningKeys {
   #unavailable(): IdentityError {
     const leftMs = this.#askedAtMs + this.#refresh.leastIntervalMs - this.#dependencies.clock.monotonicMs()
     const asked = this.#failure instanceof IdentityError ? (this.#failure.retryAfterMs ?? 0) : 0
-    return new IdentityError('kubernetes_unavailable', 'the signing keys of the cluster cannot be had', {
+    return new IdentityError('kubernetes_unavailable', UNREADABLE, {
       retryAfterMs: Math.max(leftMs, asked, 100),
       cause: this.#failure,
     })

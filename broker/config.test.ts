@@ -107,7 +107,7 @@ describe('the command line', () => {
   test('checks a file', () => {
     const file = join(directory, 'broker.yaml')
     writeFileSync(file, JSON.stringify(MINIMAL))
-    expect(readCommand(['config-check', file])).toEqual({ checked: file })
+    expect(readCommand(['config-check', file])).toEqual({ check: file })
     expect(readCommand(['--config', file])).toMatchObject({ run: { trustDomain: expect.anything() } })
   })
 

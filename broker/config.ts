@@ -4,6 +4,7 @@ import { KEY_TYPES } from '../core/pki/key.ts'
 import { duration, readConfigFile } from '../core/runtime/config.ts'
 import { TrustDomain } from '../core/spiffe/trust-domain.ts'
 import { BUNDLE_FORMATS } from './bundle-file.ts'
+import type { TemplateRules } from './registration/template-rules.ts'
 
 /** `host:port`; IPv6 in brackets. Port 0 takes a free one. */
 const address = z.string().transform((text, context) => {
@@ -194,6 +195,11 @@ export type BrokerConfig = z.output<typeof brokerConfigSchema>
 /** @throws `IdentityError` `config_invalid` with one line per problem. */
 export function readBrokerConfig(path: string): BrokerConfig {
   return readConfigFile(path, brokerConfigSchema)
+}
+
+/** What templates may ask of a broker with this configuration. */
+export function templateRulesOf({ issuance: { minTtl, maxTtl }, kubernetes: cluster }: BrokerConfig): TemplateRules {
+  return { minTtlMs: minTtl, maxTtlMs: maxTtl, knowsLabels: cluster !== undefined }
 }
 
 /** The audience that tokens must have (design §1). */

@@ -41,15 +41,14 @@ const USAGE = `usage: broker --config FILE
               [--issuance-rate PER_SECOND] [--authority-lifetime 14d] [--log-level info]`
 
 /** What the command line asks for. */
-export type Command = { readonly run: BrokerConfig } | { readonly checked: string } | { readonly help: string }
+export type Command = { readonly run: BrokerConfig } | { readonly check: string } | { readonly help: string }
 
 /** @throws `IdentityError` `config_invalid`. */
 export function readCommand(args: readonly string[]): Command {
   const { values, positionals } = parse(args)
   if (values.help) return { help: USAGE }
   if (positionals[0] === 'config-check' && positionals[1] !== undefined && positionals.length === 2) {
-    readBrokerConfig(positionals[1])
-    return { checked: positionals[1] }
+    return { check: positionals[1] }
   }
   if (positionals.length > 0) throw new IdentityError('config_invalid', USAGE)
   const { config, help: _help, ...flags } = values

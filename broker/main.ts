@@ -8,6 +8,7 @@ import { createLog, type Log } from '../core/runtime/log.ts'
 import { systemRandom } from '../core/runtime/random.ts'
 import { systemClock } from '../core/runtime/system-clock.ts'
 import { startBroker } from './broker.ts'
+import { checkFile } from './config-check.ts'
 import { type Command, readCommand } from './flags.ts'
 
 async function main(command: Command): Promise<void> {
@@ -15,8 +16,8 @@ async function main(command: Command): Promise<void> {
     process.stdout.write(`${command.help}\n`)
     return
   }
-  if ('checked' in command) {
-    process.stdout.write(`${command.checked}: ok\n`)
+  if ('check' in command) {
+    process.stdout.write(`${await checkFile(command.check)}\n`)
     return
   }
   const config = command.run

@@ -2,7 +2,7 @@ import type { Clock } from '../core/runtime/clock.ts'
 import type { Lifecycle } from '../core/runtime/lifecycle.ts'
 import type { Log } from '../core/runtime/log.ts'
 import type { Metrics } from '../core/runtime/metrics.ts'
-import type { BrokerConfig } from './config.ts'
+import { type BrokerConfig, templateRulesOf } from './config.ts'
 import type { BROKER_METRICS } from './metrics.ts'
 import type { PodFacts } from './registration/pod-facts.ts'
 import { Registrations } from './registration/registrations.ts'
@@ -30,12 +30,14 @@ export async function startRegistrations(
 }
 
 async function templateSource(
-  { templates }: BrokerConfig,
+  config: BrokerConfig,
   { clock, log, lifecycle, metrics }: Parts,
 ): Promise<TemplateSource> {
+  const { templates } = config
   if (!templates) return { current: () => [] }
   const directory = await TemplateDirectory.open({
     directory: templates.directory,
+    rules: templateRulesOf(config),
     clock,
     onProblems: (problems) => {
       metrics.countersign_broker_template_problems.set(problems.length)

@@ -80,8 +80,12 @@ function parseRendered(text: string): SpiffeId {
 /** A value takes the place of one label: with dots in it, it could spell the name of another service. */
 function renderDnsName(text: TemplateText, facts: RenderingFacts): string {
   const name = render(text, facts, DNS_LABEL, 'a single DNS label')
-  const legal = name.length <= MAX_DNS_NAME_LENGTH && name.split('.').every((label) => DNS_LABEL.test(label))
-  return legal ? name : unrenderable('dnsNames renders to what is not a DNS name')
+  return isDnsName(name) ? name : unrenderable('dnsNames renders to what is not a DNS name')
+}
+
+/** Whether a certificate may carry `name`; no wildcards, which would speak for others. */
+export function isDnsName(name: string): boolean {
+  return name.length <= MAX_DNS_NAME_LENGTH && name.split('.').every((label) => DNS_LABEL.test(label))
 }
 
 function renderCommonName(text: TemplateText, facts: RenderingFacts): string {

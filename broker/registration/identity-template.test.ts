@@ -105,6 +105,15 @@ test.for([
     path: 'spec.spiffeId',
     says: 'trust domain',
   },
+  { name: 'a DNS name with a space', spec: { dnsNames: ['a', 'bad name'] }, path: 'spec.dnsNames.1', says: 'DNS name' },
+  { name: 'a DNS name with an empty label', spec: { dnsNames: ['a..b'] }, path: 'spec.dnsNames.0', says: 'DNS name' },
+  {
+    name: 'a DNS name over 253 bytes',
+    spec: { dnsNames: [Array(64).fill('abc').join('.')] },
+    path: 'spec.dnsNames.0',
+    says: 'DNS name',
+  },
+  { name: 'a wildcard', spec: { dnsNames: ['*.{{ namespace }}.svc'] }, path: 'spec.dnsNames.0', says: 'DNS name' },
   { name: 'a hint over 1024 bytes', spec: { hint: 'ü'.repeat(513) }, path: 'spec.hint', says: '1024' },
   {
     name: 'federation, which would be believed to be served',

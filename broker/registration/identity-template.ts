@@ -4,6 +4,7 @@ import { duration } from '../../core/runtime/config.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
+import { isDnsName } from './identity-rendering.ts'
 import { labelSelector, type LabelSelector } from './label-selector.ts'
 import { parseTemplateText, type TemplateText } from './template-text.ts'
 
@@ -36,6 +37,11 @@ const spiffeIdText = templateText.superRefine((text, context) => {
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
 })
 
+const dnsNameText = templateText.refine(
+  (text) => isDnsName(sampleOf(text)),
+  'is not a DNS name (lower-case letters, digits and hyphens between dots)',
+)
+
 /** The YAML form. Strict: an unknown key is a mistake that would otherwise give a pod more, or less, than was meant. */
 export const identityTemplateSchema = z
   .strictObject({
@@ -58,7 +64,7 @@ export const identityTemplateSchema = z
       spiffeId: spiffeIdText
         .prefault(DEFAULT_SPIFFE_ID)
         .describe('The ID, filled from facts of the API server. A value that is no legal path segment refuses.'),
-      dnsNames: z.array(templateText).max(32).default([]).describe('DNS names of the certificate, filled alike.'),
+      dnsNames: z.array(dnsNameText).max(32).default([]).describe('DNS names of the certificate, filled alike.'),
       ttl: duration.optional().describe("From issuance; within the broker's bounds. Default: issuance.defaultTtl."),
       keyType: z.enum(KEY_TYPES).default('ec-p256').describe('The key that the agent makes.'),
       subject: z
@@ -120,12 +126,17 @@ function parsed<T>(parse: (text: string) => T) {
   }
 }
 
+/** The text with a harmless value for each fact: what is wrong with it then, no fact can mend. */
+function sampleOf(text: TemplateText): string {
+  return text.map((part) => (typeof part === 'string' ? part : 'x')).join('')
+}
+
 /**
  * What is wrong with a SPIFFE ID's fixed parts, which no fact can mend: found by putting a harmless value in for each
  * fact. Who the trust domain is no fact of a pod may say.
  */
 function problemOfSpiffeId(text: TemplateText): string | undefined {
-  const sample = text.map((part) => (typeof part === 'string' ? part : 'x')).join('')
+  const sample = sampleOf(text)
   const slash = sample.indexOf('/', 'spiffe://'.length)
   if (slash === -1) return 'has no path, and the ID of the trust domain itself is no workload'
   let length = 0

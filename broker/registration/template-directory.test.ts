@@ -11,6 +11,8 @@ import { TemplateDirectory } from './template-directory.ts'
 const yaml = (name: string, ttl = '30m') =>
   `apiVersion: countersign.dev/v1alpha1\nkind: IdentityTemplate\nmetadata: { name: ${name} }\nspec: { ttl: ${ttl} }\n`
 
+const RULES = { minTtlMs: 300_000, maxTtlMs: 86_400_000, knowsLabels: false }
+
 let root: string
 let opened: TemplateDirectory | undefined
 afterEach(async () => {
@@ -30,7 +32,12 @@ function newDirectory(files: Readonly<Record<string, string | undefined>>) {
 
 async function open(directory: string, clock: Clock = systemClock) {
   const reported: (readonly Problem[])[] = []
-  const source = await TemplateDirectory.open({ directory, clock, onProblems: (problems) => reported.push(problems) })
+  const source = await TemplateDirectory.open({
+    directory,
+    rules: RULES,
+    clock,
+    onProblems: (problems) => reported.push(problems),
+  })
   opened = source
   const names = () => source.current().map(({ name, ttlMs }) => `${name} ${(ttlMs ?? 0) / 60_000}`)
   return { source, reported, names }
@@ -82,6 +89,14 @@ test('what was good stays while its file is broken, and the problem is told once
   expect(reported.at(-1)).toEqual([])
 })
 
+test('what was good stays while its file asks for what the broker does not give', async () => {
+  const { directory, write } = newDirectory({ 'a.yaml': yaml('a') })
+  const { names, source } = await open(directory)
+  write('a.yaml', yaml('a', '1s'))
+  await expect.poll(() => source.problems.map(({ path }) => path)).toEqual(['a.yaml: spec.ttl'])
+  expect(names()).toEqual(['a 30'])
+})
+
 test('a new file that is broken does not count, and a name that is taken stays with the first', async () => {
   const { directory, write } = newDirectory({ 'a.yaml': yaml('a') })
   const { names, source } = await open(directory)
@@ -110,6 +125,11 @@ test('a directory that is gone leaves all in force, and is found again by the ti
 test.for([
   { name: 'a broken file', files: { 'a.yaml': yaml('a'), 'b.yaml': 'kind: x' }, says: 'b.yaml' },
   { name: 'a name that stands twice', files: { 'a.yaml': yaml('a'), 'b.yaml': yaml('a') }, says: "'a' is taken" },
+  {
+    name: 'a ttl that the broker does not give',
+    files: { 'a.yaml': yaml('a', '25h') },
+    says: 'a.yaml: spec.ttl: 1d1h is not within issuance.minTtl 5m and issuance.maxTtl 1d',
+  },
   { name: 'a file that is too large', files: { 'a.yaml': '#'.repeat(1024 * 1024 + 1) }, says: 'larger' },
 ])('does not start with $name', async ({ files, says }) => {
   const { directory } = newDirectory(files)
@@ -121,5 +141,8 @@ test.for([
 
 test('does not start without its directory: no templates would mean the built-in one for everybody', async () => {
   const { directory } = newDirectory({})
-  await expect(open(join(directory, 'nonexistent'))).rejects.toMatchObject({ code: 'object_invalid' })
+  await expect(open(join(directory, 'nonexistent'))).rejects.toMatchObject({
+    code: 'object_invalid',
+    message: expect.stringContaining('nonexistent:\n  templates.directory: cannot be read: ENOENT'),
+  })
 })

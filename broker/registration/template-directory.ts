@@ -1,14 +1,15 @@
 import { type FSWatcher, watch } from 'node:fs'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { describeProblems, type Problem } from '../../core/runtime/config.ts'
-import { IdentityError } from '../../core/runtime/errors.ts'
 import type { IdentityTemplate } from './identity-template.ts'
-import { readTemplateFiles, type ReadTemplates } from './template-files.ts'
+import { readTemplateFiles, type ReadTemplates, templatesInvalid } from './template-files.ts'
+import type { TemplateRules } from './template-rules.ts'
 import type { TemplateSource } from './template-source.ts'
 
 /** What {@link TemplateDirectory} works with. */
 export interface TemplateDirectoryOptions {
   readonly directory: string
+  readonly rules: TemplateRules
   readonly clock: Clock
   /** Told of all that is wrong whenever that has changed; nothing any more is an empty list. */
   readonly onProblems: (problems: readonly Problem[]) => void
@@ -41,10 +42,8 @@ export class TemplateDirectory implements TemplateSource {
    * @throws {@link IdentityError} `object_invalid` with one line per problem.
    */
   static async open(options: TemplateDirectoryOptions): Promise<TemplateDirectory> {
-    const read = await readTemplateFiles(options.directory, new Map())
-    if (read.problems.length > 0) {
-      throw new IdentityError('object_invalid', describeProblems(options.directory, read.problems))
-    }
+    const read = await readTemplateFiles(options.directory, options.rules)
+    if (read.problems.length > 0) throw templatesInvalid(options.directory, read.problems)
     const source = new TemplateDirectory(options, read)
     source.#running = source.#follow()
     return source
@@ -102,7 +101,8 @@ export class TemplateDirectory implements TemplateSource {
 
   async #reload(): Promise<void> {
     const before = this.#read
-    const read = await readTemplateFiles(this.#options.directory, before.lastGood)
+    const { directory, rules } = this.#options
+    const read = await readTemplateFiles(directory, rules, before.lastGood)
     const same = isSame(read.templates, before.templates)
     this.#read = same ? { ...read, templates: before.templates } : read
     const [was, is] = [before.problems, read.problems].map((problems) => describeProblems('', problems))

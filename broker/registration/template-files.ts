@@ -1,7 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { checkDocument, type Problem } from '../../core/runtime/config.ts'
+import { checkDocument, describeProblems, type Problem } from '../../core/runtime/config.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
 import { type IdentityTemplate, identityTemplateSchema } from './identity-template.ts'
+import { problemsOf, type TemplateRules } from './template-rules.ts'
 
 /** A template and the text that it was read from. */
 interface GoodFile {
@@ -26,7 +28,8 @@ const MAX_BYTES = 1024 * 1024
  */
 export async function readTemplateFiles(
   directory: string,
-  lastGood: ReadonlyMap<string, GoodFile>,
+  rules: TemplateRules,
+  lastGood: ReadonlyMap<string, GoodFile> = new Map(),
 ): Promise<ReadTemplates> {
   const problems: Problem[] = []
   const good = new Map<string, GoodFile>()
@@ -34,11 +37,14 @@ export async function readTemplateFiles(
   if ('problem' in names) problems.push(names.problem)
   for (const name of 'problem' in names ? lastGood.keys() : names.list) {
     const before = lastGood.get(name)
-    const file = 'problem' in names ? before : await readTemplateFile(directory, { name, before, problems })
+    const file = 'problem' in names ? before : await readTemplateFile(directory, { name, before, problems, rules })
     if (file) good.set(name, file)
   }
   return { templates: withoutDuplicates(good, problems), problems, lastGood: good }
 }
+
+export const templatesInvalid = (directory: string, problems: readonly Problem[]) =>
+  new IdentityError('object_invalid', describeProblems(directory, problems))
 
 async function listFiles(
   directory: string,
@@ -46,15 +52,25 @@ async function listFiles(
   try {
     const list = (await readdir(directory)).filter((name) => /^[^.].*\.(?:ya?ml|json)$/.test(name)).toSorted()
     if (list.length <= MAX_FILES) return { list }
-    return { problem: { path: '', message: `holds more than ${MAX_FILES} files` } }
+    return { problem: { path: 'templates.directory', message: `holds more than ${MAX_FILES} files` } }
   } catch (error) {
-    return { problem: { path: '', message: `cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'}` } }
+    return {
+      problem: {
+        path: 'templates.directory',
+        message: `cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'}`,
+      },
+    }
   }
 }
 
 async function readTemplateFile(
   directory: string,
-  { name, before, problems }: { name: string; before: GoodFile | undefined; problems: Problem[] },
+  {
+    name,
+    before,
+    problems,
+    rules,
+  }: { name: string; before: GoodFile | undefined; problems: Problem[]; rules: TemplateRules },
 ): Promise<GoodFile | undefined> {
   let text: string
   try {
@@ -71,10 +87,9 @@ async function readTemplateFile(
     return before
   }
   const checked = checkDocument(text, identityTemplateSchema)
-  if ('value' in checked) return { text, template: checked.value }
-  problems.push(
-    ...checked.problems.map(({ path, message }) => ({ path: path === '' ? name : `${name}: ${path}`, message })),
-  )
+  const wrong = 'value' in checked ? problemsOf(checked.value, rules) : checked.problems
+  if ('value' in checked && wrong.length === 0) return { text, template: checked.value }
+  problems.push(...wrong.map(({ path, message }) => ({ path: path === '' ? name : `${name}: ${path}`, message })))
   return before
 }
 

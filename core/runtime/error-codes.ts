@@ -217,7 +217,7 @@ export const ERROR_CODES = {
   ),
   kubernetes_unavailable: row(
     'UNAVAILABLE',
-    'The API server does not answer.',
+    'The API server does not answer, or the signing keys of the cluster cannot be read.',
     'Issuance resumes when it does; issued SVIDs stay valid.',
   ),
   broker_unavailable: row(

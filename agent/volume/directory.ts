@@ -83,7 +83,7 @@ export class Directory {
 
   /** Gives the folder itself to others. */
   async grant({ mode, gid }: Access): Promise<void> {
-    if (gid !== undefined) await this.#handle.chown(-1, gid)
+    await handOver(gid, (group) => this.#handle.chown(-1, group))
     await this.#handle.chmod(mode)
   }
 
@@ -92,7 +92,7 @@ export class Directory {
     const file = await tampered(name, () => fs.open(this.at(name), CREATE, 0o600))
     try {
       await file.writeFile(contents)
-      if (gid !== undefined) await file.chown(-1, gid)
+      await handOver(gid, (group) => file.chown(-1, group))
       await file.chmod(mode)
     } finally {
       await file.close()
@@ -129,7 +129,7 @@ export class Directory {
     try {
       if (!isOurs(await entry.stat())) throw new IdentityError('volume_tampered', `${name} is not what we made`)
       const itself = `/proc/self/fd/${entry.fd}`
-      if (gid !== undefined) await fs.chown(itself, process.geteuid?.() ?? 0, gid)
+      await handOver(gid, (group) => fs.chown(itself, process.geteuid?.() ?? 0, group))
       await fs.chmod(itself, mode)
     } finally {
       await entry.close()
@@ -188,6 +188,18 @@ export class Directory {
 
   close(): Promise<void> {
     return this.#handle.close()
+  }
+}
+
+/** Only root gives a file to a group that it is not in (chown(2)): a setting that cannot work, not a bug. */
+export async function handOver(gid: number | undefined, chown: (gid: number) => Promise<void>): Promise<void> {
+  if (gid === undefined) return
+  try {
+    await chown(gid)
+  } catch (cause) {
+    if (errnoOf(cause) !== 'EPERM') throw cause
+    const why = 'the user that the agent runs as is not in it'
+    throw new IdentityError('config_invalid', `files cannot be given to the group ${gid}: ${why}`, { cause })
   }
 }
 

@@ -3,7 +3,7 @@ import { lstat, mkdir, mkdtemp, open, readdir, readFile, readlink, rm, symlink, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { Directory, errnoOf } from './directory.ts'
+import { Directory, errnoOf, handOver } from './directory.ts'
 import type { VolumeFile } from './volume-files.ts'
 import { wipe, writeGeneration } from './volume-writer.ts'
 
@@ -112,6 +112,18 @@ describe('modes', () => {
     expect(await modeOf('credential-bundle.pem')).toEqual([0o440, own])
     expect(await modeOf('tls.crt')).toEqual([0o444, own])
   })
+})
+
+test.for([
+  {
+    errno: 'EPERM',
+    refusal: { code: 'config_invalid', message: expect.stringContaining('the group 42: ') as unknown },
+  },
+  { errno: 'EIO', refusal: { code: 'EIO' } },
+])('a group that files cannot be given to: $errno', async ({ errno, refusal }) => {
+  const chown = () => Promise.reject(Object.assign(new Error(errno), { code: errno }))
+  await expect(handOver(42, chown)).rejects.toMatchObject(refusal)
+  await expect(handOver(undefined, chown)).resolves.toBeUndefined()
 })
 
 describe('planted links and folders are refused, and lead nowhere', () => {

@@ -1,5 +1,17 @@
 import { Buffer } from 'node:buffer'
-import { lstat, mkdir, mkdtemp, open, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import {
+  chown,
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -186,4 +198,24 @@ test('wipe blanks every file, removes what is ours and leaves the rest', async (
   expect(await readdir(path)).toEqual(['theirs'])
   expect((await file.readFile()).equals(Buffer.alloc(3))).toBe(true)
   await file.close()
+})
+
+test('none of this takes root: nobody writes, replaces and wipes what is its own', async () => {
+  const nobody = 65_534
+  const isRoot = process.geteuid?.() === 0
+  if (isRoot) {
+    await chown(path, nobody, nobody)
+    process.setegid?.(nobody)
+    process.seteuid?.(nobody)
+  }
+  try {
+    for (const name of ['one', 'two', 'three']) await writeGeneration(volume, files(name), 'owner')
+    await wipe(volume)
+  } finally {
+    if (isRoot) {
+      process.seteuid?.(0)
+      process.setegid?.(0)
+    }
+  }
+  expect(await readdir(path)).toEqual([])
 })

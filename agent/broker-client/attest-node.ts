@@ -11,7 +11,7 @@ import type { Lifetime } from '../workloads/ports.ts'
 import type { BrokerChannel } from './broker-channel.ts'
 import { bundleOf } from './bundle-message.ts'
 import { skewMs } from './skew.ts'
-import type { ClientSvid } from './spiffe-credentials.ts'
+import type { ClientSvid } from '../../proto/spiffe-credentials.ts'
 
 /** The agent's own identity. Its key is in memory alone. */
 export interface AgentIdentity extends Lifetime {

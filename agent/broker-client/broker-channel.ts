@@ -1,12 +1,10 @@
 import { Client } from '@grpc/grpc-js'
 import type { Clock } from '../../core/runtime/clock.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
-import { IdentityError } from '../../core/runtime/errors.ts'
-import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
-import { verifyX509Svid } from '../../core/spiffe/x509-svid.ts'
+import { verifyBroker } from '../../core/spiffe/verify-broker.ts'
 import { NodeService } from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import { serviceClient, type ServiceClient } from '../../proto/grpc-client.ts'
-import { type ClientSvid, SpiffeCredentials } from './spiffe-credentials.ts'
+import { type ClientSvid, SpiffeCredentials } from '../../proto/spiffe-credentials.ts'
 
 /** A connection to the broker that makes itself again; each time, the broker is verified anew. */
 export interface BrokerChannel {
@@ -53,13 +51,4 @@ export function openBrokerChannel({ address, bundle, clock, svid }: Options): Br
     failure: () => credentials.failure,
     close: () => client.close(),
   }
-}
-
-/** Whether a chain is the broker's: by the bundle of our own trust domain, and by the one SPIFFE ID (design §1). */
-export function verifyBroker(chain: readonly Uint8Array[], bundle: X509Bundle, at: Date): void {
-  const { trustDomain } = bundle
-  const own = (domain: typeof trustDomain) => (domain.equals(trustDomain) ? bundle : undefined)
-  const { id } = verifyX509Svid(chain, own, at, { purpose: 'serverAuth' })
-  if (!id.equals(SpiffeId.of(trustDomain, 'countersign', 'broker')))
-    throw new IdentityError('chain_untrusted', `the other side is ${id}, not the broker`)
 }

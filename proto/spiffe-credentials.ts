@@ -3,8 +3,8 @@ import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 import { CallCredentials, ChannelCredentials, type experimental } from '@grpc/grpc-js'
-import type { Clock } from '../../core/runtime/clock.ts'
-import { IdentityError } from '../../core/runtime/errors.ts'
+import type { Clock } from '../core/runtime/clock.ts'
+import { IdentityError } from '../core/runtime/errors.ts'
 
 /** What we present to the broker. */
 export interface ClientSvid {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { FakeClock } from '../../test/fakes/fake-clock.ts'
+import { FakeClock } from '../test/fakes/fake-clock.ts'
 import { HANDSHAKE_MS, SpiffeCredentials } from './spiffe-credentials.ts'
 
 let silent: Server

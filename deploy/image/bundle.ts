@@ -1,0 +1,45 @@
+/**
+ * What the image holds of us: `node deploy/image/bundle.ts DIRECTORY`.
+ *
+ * Each program becomes one executable file of JavaScript, with what several of them need in chunks beside them, and only
+ * the parts of packages that can be reached from there. Beside them: what packages these are (`sbom.cdx.json`), and the
+ * licences that ask to be passed on (`LICENSES`).
+ *
+ * @module
+ */
+import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { rolldown } from 'rolldown'
+import { licencesOf, packagesOf } from './packages.ts'
+import { PROGRAMS, WORKERS } from './programs.ts'
+import { billOfMaterials } from './sbom.ts'
+
+const REPOSITORY = resolve(import.meta.dirname, '..', '..')
+
+const [directory] = process.argv.slice(2)
+if (directory === undefined) throw new Error('usage: node deploy/image/bundle.ts DIRECTORY')
+
+const written = Object.entries(PROGRAMS).filter(([, { source }]) => existsSync(join(REPOSITORY, source)))
+const sources = Object.fromEntries(written.map(([name, { source }]) => [name, source]))
+const bundle = await rolldown({ cwd: REPOSITORY, input: { ...sources, ...WORKERS }, platform: 'node' })
+const { output } = await bundle.generate({ format: 'esm', entryFileNames: '[name].js' })
+
+await mkdir(directory, { recursive: true })
+const modules: string[] = []
+for (const chunk of output) {
+  if (chunk.type !== 'chunk') throw new Error(`${chunk.fileName} is not JavaScript`)
+  modules.push(...chunk.moduleIds)
+  const program = chunk.isEntry ? PROGRAMS[chunk.name] : undefined
+  const code = program ? `${firstLine(program.nodeOptions)}\n${chunk.code.replace(/^#!.*\n/, '')}` : chunk.code
+  await writeFile(join(directory, chunk.fileName), code, { mode: program ? 0o755 : 0o644 })
+}
+const packages = packagesOf(modules)
+await writeFile(join(directory, 'package.json'), '{ "type": "module" }\n')
+await writeFile(join(directory, 'LICENSES'), await licencesOf(packages))
+await writeFile(join(directory, 'sbom.cdx.json'), await billOfMaterials(REPOSITORY, packages))
+
+/** The kernel hands `env` all that follows as one word; -S takes it apart. */
+function firstLine(nodeOptions: readonly string[]): string {
+  return ['#!/usr/bin/env', '-S', 'node', ...nodeOptions].join(' ')
+}

@@ -209,6 +209,27 @@ export const ERROR_CODES = {
     'The identity is on the deny list.',
     'Revocations are not served yet: no broker gives this code today.',
   ),
+  // Admin API
+  admin_credentials_required: row(
+    'UNAUTHENTICATED',
+    'A call of the admin API says nothing about who calls.',
+    'Send `authorization: Bearer <token>` with a token for the audience countersign.dev/<trust domain>/admin, or connect with the SVID of a workload.',
+  ),
+  admin_certificate_invalid: row(
+    'PERMISSION_DENIED',
+    'The client certificate is not the SVID of a workload of this trust domain; agents and the broker have no say here.',
+    'Connect with the SVID of a workload, or without a certificate and with a token.',
+  ),
+  admin_permission_denied: row(
+    'PERMISSION_DENIED',
+    'The caller is known, and RBAC does not allow the call.',
+    'Grant the rule that the message names: verb, resource, API group and namespace.',
+  ),
+  identity_not_found: row(
+    'NOT_FOUND',
+    'The ledger holds no SVID of that serial number (in that namespace).',
+    'Check the number and the namespace; expired rows are let go after ledger.retention.',
+  ),
   // Availability
   authority_unavailable: row(
     'UNAVAILABLE',
@@ -219,6 +240,11 @@ export const ERROR_CODES = {
     'UNAVAILABLE',
     'The API server does not answer, or the signing keys of the cluster cannot be read.',
     'Issuance resumes when it does; issued SVIDs stay valid.',
+  ),
+  kubernetes_forbidden: row(
+    'UNAVAILABLE',
+    'The API server does not let the broker do what it needs to; the message names the missing rule.',
+    'Add the rule to the role of the broker (the status of the broker has it as YAML); the rest keeps working, and this resumes by itself.',
   ),
   broker_unavailable: row(
     'UNAVAILABLE',
@@ -306,6 +332,7 @@ export type StatusName =
   | 'UNAUTHENTICATED'
   | 'PERMISSION_DENIED'
   | 'FAILED_PRECONDITION'
+  | 'NOT_FOUND'
   | 'UNAVAILABLE'
   | 'DEADLINE_EXCEEDED'
   | 'UNIMPLEMENTED'

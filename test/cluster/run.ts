@@ -9,6 +9,7 @@ import { interruption } from './interruption.ts'
 import { takeSnapshot } from './leftovers.ts'
 import { keepLogs } from './logs.ts'
 import { whileOnTurn } from './machine/lock.ts'
+import { ensurePackages } from './machine/packages.ts'
 import { startCluster } from './start.ts'
 
 /*
@@ -28,6 +29,8 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<Count
     log('a test cluster is up: using it, and leaving it up; what a stopped cluster leaves behind is not looked at')
     return runVitest(args, signal)
   }
+  // What Debian's packages bring is no leftover of a cluster.
+  await ensurePackages(log)
   const before = await takeSnapshot()
   const cluster = await startCluster({ log, signal, onTurn: true })
   let counts: Counts = { passed: 0, failed: 1 }

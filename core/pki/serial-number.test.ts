@@ -3,7 +3,7 @@ import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { systemRandom } from '../runtime/random.ts'
 import { encodeDer, integer } from './der-encode.ts'
 import { readDer } from './der.ts'
-import { newSerialNumber, serialToHex } from './serial-number.ts'
+import { firstSerialAt, newSerialNumber, serialTime, serialToHex } from './serial-number.ts'
 
 const at = (time: string): Uint8Array => newSerialNumber(new FakeClock(time), systemRandom)
 
@@ -39,4 +39,17 @@ test('takes 80 bits from the randomness it is handed', () => {
   const random = { ...systemRandom, bytes: (count: number) => (asked.push(count), new Uint8Array(count).fill(0xab)) }
   expect(serialToHex(newSerialNumber(new FakeClock(), random))).toMatch(/^4[0-9a-f]{11}(?:ab){10}$/)
   expect(asked).toEqual([10])
+})
+
+test('tells when it was made, and where those of a time begin', () => {
+  const time = new Date('2026-01-01T00:00:00.001Z')
+  const hex = serialToHex(at(time.toISOString()))
+  expect(serialTime(hex)).toEqual(time)
+  expect(firstSerialAt(time) <= hex).toBe(true)
+  expect(firstSerialAt(new Date(time.getTime() + 1)) > hex).toBe(true)
+  expect(firstSerialAt(new Date(-1))).toBe(`40${'0'.repeat(30)}`)
+})
+
+test.for(['', '40aa01', 'f'.repeat(32), '0'.repeat(32), `4G${'0'.repeat(30)}`])('%s is none of ours', (hex) => {
+  expect(serialTime(hex)).toBeUndefined()
 })

@@ -25,3 +25,19 @@ export function newSerialNumber(clock: Clock, random: Random): Uint8Array {
 export function serialToHex(serialNumber: Uint8Array): string {
   return Buffer.from(serialNumber).toString('hex')
 }
+
+const SERIAL = /^[0-9a-f]{32}$/
+const FORM = 0x40_00_00_00_00_00
+
+/** When one of our own serial numbers was made; `undefined` for a number that is not of this form. */
+export function serialTime(hex: string): Date | undefined {
+  if (!SERIAL.test(hex)) return undefined
+  const time = Number.parseInt(hex.slice(0, 2 * TIME_BYTES), 16) - FORM
+  return time >= 0 && time < FORM ? new Date(time) : undefined
+}
+
+/** The least serial number that is made at `time`: what was made before sorts below it. */
+export function firstSerialAt(time: Date): string {
+  const clamped = Math.min(Math.max(0, time.getTime()), FORM - 1)
+  return (clamped + FORM).toString(16).padEnd(2 * (TIME_BYTES + RANDOM_BYTES), '0')
+}

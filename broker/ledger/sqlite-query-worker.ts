@@ -1,0 +1,62 @@
+/**
+ * The worker thread that answers what operators ask: it has a connection of its own that only reads, so that neither the
+ * thread that writes nor the one that serves agents waits for a search.
+ *
+ * @module
+ */
+import { DatabaseSync } from 'node:sqlite'
+import { parentPort, workerData } from 'node:worker_threads'
+import { systemClock } from '../../core/runtime/system-clock.ts'
+import { auditRecords, issuance } from './audit-query.ts'
+import { identities, identity } from './identity-query.ts'
+import type { AuditFilter, AuditRecordRow, IdentityFilter, IdentityRow, PageBounds, PageOf } from './ledger-queries.ts'
+import { QueryBudget } from './query-budget.ts'
+import { storeFailure, type StoreFailure } from './store-error.ts'
+
+/** What can be asked, as it crosses to the worker. */
+export type LedgerQuestion =
+  | { readonly ask: 'identities'; readonly filter: IdentityFilter; readonly page: PageBounds }
+  | { readonly ask: 'identity'; readonly serialNumber: string }
+  | { readonly ask: 'issuance'; readonly serialNumber: string }
+  | { readonly ask: 'auditRecords'; readonly filter: AuditFilter; readonly page: PageBounds }
+
+export interface LedgerAnswers {
+  readonly identities: PageOf<IdentityRow>
+  readonly identity: IdentityRow | undefined
+  readonly issuance: AuditRecordRow | undefined
+  readonly auditRecords: PageOf<AuditRecordRow>
+}
+
+export type Asked = LedgerQuestion & { readonly id: number }
+export type Answered =
+  { readonly id: number; readonly value: unknown } | { readonly id: number; readonly failure: StoreFailure }
+
+const port = parentPort
+if (port === null) throw new TypeError('this file runs as a worker')
+
+let database: DatabaseSync | undefined
+
+port.on('message', (asked: Asked) => {
+  const { id } = asked
+  try {
+    // Once the writer is there; a failure to open is an answer, and the next question tries again.
+    database ??= new DatabaseSync((workerData as { file: string }).file, { readOnly: true, timeout: 500 })
+    port.postMessage({ id, value: answer(database, asked) } satisfies Answered)
+  } catch (error) {
+    port.postMessage({ id, failure: storeFailure(error) } satisfies Answered)
+  }
+})
+
+function answer(from: DatabaseSync, asked: LedgerQuestion): LedgerAnswers[LedgerQuestion['ask']] {
+  const budget = new QueryBudget(systemClock)
+  switch (asked.ask) {
+    case 'identities':
+      return identities(from, asked.filter, asked.page, budget)
+    case 'identity':
+      return identity(from, asked.serialNumber)
+    case 'issuance':
+      return issuance(from, asked.serialNumber, budget)
+    case 'auditRecords':
+      return auditRecords(from, asked.filter, asked.page, budget)
+  }
+}

@@ -23,14 +23,18 @@ const COMMON_FLAGS = ['-trimpath', '-mod=readonly', '-buildvcs=false']
 const BUILD_TIMEOUT = 60 * 60_000
 
 /**
- * Builds what the cluster runs, or finds it built, and returns the programs' paths by name: each Go module has a folder in the cache, named by a hash of its
- * files, of the flags and of Go's version.
+ * Builds what the cluster runs (or `modules`), or finds it built, and returns the programs' paths by name: each Go module
+ * has a folder in the cache, named by a hash of its files, of the flags and of Go's version.
  */
-export async function buildTools(log: Log, signal?: AbortSignal): Promise<Record<string, string>> {
+export async function buildTools(
+  log: Log,
+  signal?: AbortSignal,
+  modules: readonly ToolModule[] = TOOL_MODULES,
+): Promise<Record<string, string>> {
   const go = await goVersion()
   const found: Record<string, string> = {}
   const missing: { module: ToolModule; name: string; package: string; path: string }[] = []
-  for (const module of TOOL_MODULES) {
+  for (const module of modules) {
     const bin = join(cacheDir(), `${basename(module.dir)}-${await fingerprint(module, go)}`, 'bin')
     for (const tool of module.tools) {
       const path = join(bin, tool.name)
@@ -40,7 +44,7 @@ export async function buildTools(log: Log, signal?: AbortSignal): Promise<Record
   }
 
   if (missing.length > 0)
-    log(`building ${missing.length} programs with ${go}, once: about 7 min on 2 cores from nothing`)
+    log(`building ${missing.length} programs with ${go}, once: all that a cluster runs takes 7 min on 2 cores`)
   for (const [index, { module, name, package: source, path }] of missing.entries()) {
     const start = performance.now()
     log(`[${index + 1}/${missing.length}] ${name} (${source}) …`)

@@ -58,3 +58,17 @@ export const TOOL_MODULES: readonly ToolModule[] = [
     tools: [{ name: 'pause', package: '.' }],
   },
 ]
+
+/** What only some suites run: built when the first of them asks. */
+export const HELM: ToolModule = {
+  dir: join(import.meta.dirname, 'helm'),
+  // Without the version Helm calls itself v4 and no more.
+  flags: ['-ldflags', '-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.1'],
+  tools: [{ name: 'helm', package: 'helm.sh/helm/v4/cmd/helm' }],
+}
+
+export const KUBE_SCORE: ToolModule = {
+  dir: join(import.meta.dirname, 'kube-score'),
+  flags: ['-ldflags', '-s -w'],
+  tools: [{ name: 'kube-score', package: 'github.com/zegl/kube-score/cmd/kube-score' }],
+}

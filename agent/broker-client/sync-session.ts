@@ -1,4 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
+import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { SyncRequestSchema, SyncResponse } from '../../proto/gen/countersign/node/v1/node_pb.ts'
@@ -59,7 +60,11 @@ export class SyncSession {
     stream.send({
       message: {
         case: 'hello',
-        value: { ...hello, heldSerialNumbers: hello.heldSerialNumbers.slice(0, MAX_HELD) },
+        value: {
+          ...hello,
+          heldSerialNumbers: hello.heldSerialNumbers.slice(0, MAX_HELD),
+          agentTime: timestampFromDate(clock.now()),
+        },
       },
     })
     const read = async (): Promise<never> => {

@@ -1,12 +1,17 @@
-import { timestampFromDate } from '@bufbuild/protobuf/wkt'
+import { timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
-import { type NodeService, RevisionKind, type SyncRequest } from '../../proto/gen/countersign/node/v1/node_pb.ts'
+import {
+  type Hello,
+  type NodeService,
+  RevisionKind,
+  type SyncRequest,
+} from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import type { Call, Handlers } from '../../proto/grpc-server.ts'
 import type { NodeAttestation } from '../issuance/attest-node.ts'
 import type { X509SvidIssuance } from '../issuance/issue-x509-svid.ts'
-import type { SyncHub } from '../sync/sync-hub.ts'
+import type { SyncHub, SyncPeer } from '../sync/sync-hub.ts'
 import { type Agent, authorizeAgent, type Method } from './authorize.ts'
 import type { Caller } from './caller.ts'
 import { bundleMessage, itemOf, resultMessage, svidMessage } from './messages.ts'
@@ -66,14 +71,18 @@ export function nodeService({
     async *sync(requests, call) {
       const agent = agentOf('sync', call)
       const leaving = new AbortController()
-      const hear = (request: SyncRequest['message']) => hearAgent(request, agent, { hub, end })
+      let says: SyncPeer['says']
+      const hear = (request: SyncRequest['message']) => {
+        hearAgent(request, agent, { hub, end })
+        if (request.case === 'hello') says = whatItSays(request.value, clock.now())
+      }
       const opened = await readSyncRequests(requests, { clock, signal: call.signal, hear })
       opened.ended.then(
         () => leaving.abort(DONE),
         (error: unknown) => leaving.abort(error),
       )
       try {
-        yield* hub.open(agent, AbortSignal.any([call.signal, leaving.signal]))
+        yield* hub.open({ ...agent, says }, AbortSignal.any([call.signal, leaving.signal]))
       } catch (error) {
         if (error !== DONE) throw error
       }
@@ -104,6 +113,17 @@ function hearAgent(
       return
     case undefined:
       throw new IdentityError('request_invalid', 'a message of Sync says nothing')
+  }
+}
+
+/** Shown to operators as it is said, but no longer than anybody reads. */
+const MAX_VERSION = 64
+
+function whatItSays({ agentVersion, agentTime }: Hello, now: Date): SyncPeer['says'] {
+  const skewMs = agentTime && timestampDate(agentTime).getTime() - now.getTime()
+  return {
+    version: agentVersion.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, MAX_VERSION),
+    skewMs: Number.isFinite(skewMs) ? skewMs : undefined,
   }
 }
 

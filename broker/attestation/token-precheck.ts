@@ -47,7 +47,17 @@ export class TokenPrecheck {
    *
    * @throws {@link IdentityError} one of the `token_…` codes, or `kubernetes_unavailable` without keys.
    */
-  async check(token: string, signal: AbortSignal): Promise<TokenFacts> {
+  check(token: string, signal: AbortSignal): Promise<TokenFacts> {
+    return this.checkAs(tokenFactsOf, token, signal)
+  }
+
+  /**
+   * What `read` makes of the claims, which are signed by the cluster; it throws for those that are not enough. Called
+   * before the signature is verified, since it is cheaper.
+   *
+   * @throws As {@link check}, and what `read` throws.
+   */
+  async checkAs<T>(read: (claims: ServiceAccountToken['claims']) => T, token: string, signal: AbortSignal): Promise<T> {
     const parsed = readServiceAccountToken(token)
     if (!Object.hasOwn(DIGESTS, parsed.algorithm)) {
       throw new IdentityError('token_malformed', 'not a ServiceAccount token: its algorithm is not one of the cluster')
@@ -56,7 +66,7 @@ export class TokenPrecheck {
     checkIssuer(parsed.claims, typeof issuer === 'string' ? issuer : await issuer(signal))
     checkAudience(parsed.claims, this.#rules.audience)
     checkTimes(parsed.claims, this.#clock.now().getTime(), this.#rules.maxLifetimeMs)
-    const facts = tokenFactsOf(parsed.claims)
+    const facts = read(parsed.claims)
     const key = this.#keys.current(parsed.keyId) ?? (await this.#keys.find(parsed.keyId, signal))
     if (!key || !isSignedBy(parsed, key)) {
       throw new IdentityError('token_signature_invalid', "none of the cluster's keys verifies the token")

@@ -16,7 +16,7 @@ export type ReviewedToken = TokenFacts
  * @throws {@link IdentityError} `token_rejected` if it does, but does not vouch for all that {@link TokenFacts} holds;
  *   `kubernetes_unavailable`.
  */
-export type ReviewToken = (token: string, signal: AbortSignal) => Promise<ReviewedToken | undefined>
+export type ReviewToken<T = ReviewedToken> = (token: string, signal: AbortSignal) => Promise<T | undefined>
 
 /** Bounds of asking. */
 export interface ReviewLimits {
@@ -34,8 +34,8 @@ const ACCEPTED_TTL_MS = 10_000
 /** Just enough that retries in a loop do not reach the API server. */
 const REFUSED_TTL_MS = 1_000
 
-interface Flight {
-  readonly answer: Promise<ReviewedToken>
+interface Flight<T> {
+  readonly answer: Promise<T>
   readonly stop: AbortController
   waiters: number
 }
@@ -44,17 +44,17 @@ interface Flight {
  * Asks the API server about tokens, each once for all who ask at the same time, so many at a time, and remembers the
  * answer for seconds. Refused tokens are remembered apart, so that they displace no accepted one.
  */
-export class TokenReviewer {
-  readonly #review: ReviewToken
+export class TokenReviewer<T = ReviewedToken> {
+  readonly #review: ReviewToken<T>
   readonly #clock: Clock
   readonly #deadlines: Deadlines
   readonly #queue: WorkQueue
-  readonly #accepted: ExpiringCache<ReviewedToken>
+  readonly #accepted: ExpiringCache<T>
   readonly #refused: ExpiringCache<IdentityError>
-  readonly #flights = new Map<string, Flight>()
+  readonly #flights = new Map<string, Flight<T>>()
 
   constructor(
-    { review, clock }: { readonly review: ReviewToken; readonly clock: Clock },
+    { review, clock }: { readonly review: ReviewToken<T>; readonly clock: Clock },
     limits: ReviewLimits = REVIEW_LIMITS,
   ) {
     this.#review = review
@@ -68,7 +68,7 @@ export class TokenReviewer {
   /**
    * @throws {@link IdentityError} `token_rejected`, `overloaded`, `kubernetes_unavailable`; the reason of `signal`.
    */
-  async review(token: string, signal: AbortSignal): Promise<ReviewedToken> {
+  async review(token: string, signal: AbortSignal): Promise<T> {
     const key = hash('sha256', token, 'base64url')
     const accepted = this.#accepted.get(key)
     if (accepted) return accepted
@@ -90,14 +90,14 @@ export class TokenReviewer {
     }
   }
 
-  #takeOff(key: string, token: string): Flight {
+  #takeOff(key: string, token: string): Flight<T> {
     const stop = new AbortController()
-    const flight: Flight = { answer: this.#ask(key, token, stop), stop, waiters: 0 }
+    const flight: Flight<T> = { answer: this.#ask(key, token, stop), stop, waiters: 0 }
     this.#flights.set(key, flight)
     return flight
   }
 
-  async #ask(key: string, token: string, stop: AbortController): Promise<ReviewedToken> {
+  async #ask(key: string, token: string, stop: AbortController): Promise<T> {
     const clock = this.#clock
     let askedAtMs = clock.monotonicMs()
     const ask = () => {

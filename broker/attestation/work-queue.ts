@@ -30,7 +30,7 @@ export class WorkQueue {
 
   async #turn(signal: AbortSignal): Promise<void> {
     if (this.#waiting.size >= this.#bounds.maxQueued) {
-      throw new IdentityError('overloaded', 'too many tokens wait for their review', { retryAfterMs: 1000 })
+      throw new IdentityError('overloaded', 'too many reviews wait for the API server', { retryAfterMs: 1000 })
     }
     let start: () => void = () => {}
     const turn = new Promise<void>((resolve) => {

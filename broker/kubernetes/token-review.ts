@@ -16,21 +16,27 @@ interface Status {
 
 /** TokenReview for one audience. Without one the API server would accept each of its own tokens. */
 export function tokenReview(api: ApiConnection, audience: string): ReviewToken {
-  return async (token, signal) => {
-    const review = {
-      apiVersion: 'authentication.k8s.io/v1',
-      kind: 'TokenReview',
-      spec: { token, audiences: [audience] },
-    }
-    const response = await api.send({ method: 'POST', path: PATH, body: JSON.stringify(review) }, signal)
-    if (response.status !== 201 && response.status !== 200) {
-      throw new IdentityError('kubernetes_unavailable', `the API server answers ${response.status} to a TokenReview`, {
-        retryAfterMs: 1000,
-      })
-    }
-    // The answer repeats the token, and so is quoted nowhere (invariant 6).
-    return readTokenReview(parseJson(response.body), audience)
+  return async (token, signal) => readTokenReview(await reviewStatus(api, { token, audience }, signal), audience)
+}
+
+/** The API server's answer. It repeats the token, and so is quoted nowhere (invariant 6). */
+export async function reviewStatus(
+  api: ApiConnection,
+  { token, audience }: { readonly token: string; readonly audience: string },
+  signal: AbortSignal,
+): Promise<unknown> {
+  const review = {
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'TokenReview',
+    spec: { token, audiences: [audience] },
   }
+  const response = await api.send({ method: 'POST', path: PATH, body: JSON.stringify(review) }, signal)
+  if (response.status !== 201 && response.status !== 200) {
+    throw new IdentityError('kubernetes_unavailable', `the API server answers ${response.status} to a TokenReview`, {
+      retryAfterMs: 1000,
+    })
+  }
+  return parseJson(response.body)
 }
 
 /**

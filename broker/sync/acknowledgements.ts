@@ -18,8 +18,12 @@ export class Acknowledgements {
     this.#revisions.set(nodeName, revision)
   }
 
+  of(nodeName: string): bigint {
+    return this.#revisions.get(nodeName) ?? 0n
+  }
+
   /** Those of `nodeNames` that have not enforced `revision` yet. */
   missing(nodeNames: Iterable<string>, revision: bigint): string[] {
-    return [...new Set(nodeNames)].filter((nodeName) => (this.#revisions.get(nodeName) ?? 0n) < revision)
+    return [...new Set(nodeNames)].filter((nodeName) => this.of(nodeName) < revision)
   }
 }

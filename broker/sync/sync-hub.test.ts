@@ -146,6 +146,24 @@ describe('acknowledgements', () => {
   })
 })
 
+test('who is connected, since when, and what it says of itself: of its newest stream', async () => {
+  publish(5n)
+  const begin = clock.now()
+  const first = open('node-a')
+  await first.next()
+  await clock.advance(1000)
+  const notAfter = new Date(clock.now().getTime() + HOUR)
+  const says = { version: '1.2.3', skewMs: 250 }
+  const second = hub.open({ nodeName: 'node-a', notAfter, says }, new AbortController().signal)
+  await second.next()
+  hub.acknowledge('node-a', BUNDLES, 5n)
+  await first.return(undefined)
+  expect([...hub.agents()]).toEqual([['node-a', { nodeName: 'node-a', notAfter, says, since: begin }]])
+  expect([hub.enforced(BUNDLES, 'node-a'), hub.enforced(PEERS, 'node-a'), hub.enforced(BUNDLES, 'x')]).toEqual([5n, 0n, 0n]) // prettier-ignore
+  await second.return(undefined)
+  expect(hub.agents().size).toBe(0)
+})
+
 test('a caller that has gone before its stream begins leaves none behind', async () => {
   publish(1n)
   await expect(open('node-a', AbortSignal.abort(new Error('gone'))).next()).rejects.toThrow('gone')

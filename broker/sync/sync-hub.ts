@@ -28,6 +28,14 @@ export interface SyncPeer {
   readonly nodeName: string
   /** The end of the agent's certificate: the stream ends there. */
   readonly notAfter: Date
+  /** What it has said of itself as the stream began, for operators; nothing is decided by it. */
+  readonly says?: { readonly version: string; readonly skewMs: number | undefined } | undefined
+}
+
+/** A node whose agent has a stream open, as its newest stream has it. */
+export interface ConnectedAgent extends SyncPeer {
+  /** Since when there was always one. */
+  readonly since: Date
 }
 
 interface Stream {
@@ -48,8 +56,8 @@ interface Current {
 export class SyncHub {
   readonly #clock: Clock
   readonly #streams = new Set<Stream>()
-  /** How many streams each connected node has. */
-  readonly #nodes = new Map<string, number>()
+  /** The connected nodes, and how many streams each has. */
+  readonly #nodes = new Map<string, { streams: number; agent: ConnectedAgent }>()
   readonly #current = new Map<RevisionKind, Current>()
   readonly #acknowledgements = new Map<RevisionKind, Acknowledgements>()
   #stopped: IdentityError | undefined
@@ -84,6 +92,16 @@ export class SyncHub {
     return this.#nodes.size
   }
 
+  /** The connected nodes' agents, by node. */
+  agents(): ReadonlyMap<string, ConnectedAgent> {
+    return new Map(Array.from(this.#nodes, ([nodeName, { agent }]) => [nodeName, agent]))
+  }
+
+  /** The newest revision that the node is known to have enforced; 0 without one. */
+  enforced(kind: RevisionKind, nodeName: string): bigint {
+    return this.#acknowledgements.get(kind)?.of(nodeName) ?? 0n
+  }
+
   get streams(): number {
     return this.#streams.size
   }
@@ -93,20 +111,21 @@ export class SyncHub {
    *
    * @throws `IdentityError` `shutting_down`, `agent_certificate_expired`, `overloaded`; the reason of `signal`.
    */
-  async *open({ nodeName, notAfter }: SyncPeer, signal: AbortSignal): AsyncGenerator<EncodedResponse> {
+  async *open({ nodeName, notAfter, says }: SyncPeer, signal: AbortSignal): AsyncGenerator<EncodedResponse> {
     if (this.#stopped) throw this.#stopped
     // The listener below hears of it only if it is yet to come.
     signal.throwIfAborted()
     const pending = new LatestStates<RevisionKind, EncodedResponse>()
     const stream: Stream = { nodeName, pending }
-    const ofNode = this.#nodes.get(nodeName) ?? 0
-    if (ofNode >= MAX_STREAMS_PER_NODE) {
+    const node = this.#nodes.get(nodeName)
+    if (node && node.streams >= MAX_STREAMS_PER_NODE) {
       throw new IdentityError('overloaded', `a node keeps at most ${MAX_STREAMS_PER_NODE} streams open`, {
         retryAfterMs: 5000,
       })
     }
     this.#streams.add(stream)
-    this.#nodes.set(nodeName, ofNode + 1)
+    const agent = { nodeName, notAfter, says, since: node?.agent.since ?? this.#clock.now() }
+    this.#nodes.set(nodeName, { streams: (node?.streams ?? 0) + 1, agent })
     const closed = new AbortController()
     const abort = () => pending.end(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
@@ -129,9 +148,10 @@ export class SyncHub {
 
   #remove(stream: Stream): void {
     this.#streams.delete(stream)
-    const left = (this.#nodes.get(stream.nodeName) ?? 1) - 1
-    if (left === 0) this.#nodes.delete(stream.nodeName)
-    else this.#nodes.set(stream.nodeName, left)
+    const node = this.#nodes.get(stream.nodeName)
+    if (!node) return
+    node.streams -= 1
+    if (node.streams === 0) this.#nodes.delete(stream.nodeName)
   }
 
   async #endAt(

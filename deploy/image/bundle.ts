@@ -1,14 +1,14 @@
 /**
  * What the image holds of us: `node deploy/image/bundle.ts DIRECTORY`.
  *
- * Each program becomes one executable file of JavaScript, with what several of them need in chunks beside them, and only
- * the parts of packages that can be reached from there. Beside them: what packages these are (`sbom.cdx.json`), and the
- * licences that ask to be passed on (`LICENSES`).
+ * Each program becomes an executable file of JavaScript, with what several of them need in chunks beside it, and of
+ * packages only what can be reached from there. `bin` has the programs by name; `sbom.cdx.json` says what packages these
+ * are, and `LICENSES` what their authors ask to be passed on.
  *
  * @module
  */
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { rolldown } from 'rolldown'
 import { licencesOf, packagesOf } from './packages.ts'
@@ -25,7 +25,7 @@ const sources = Object.fromEntries(written.map(([name, { source }]) => [name, so
 const bundle = await rolldown({ cwd: REPOSITORY, input: { ...sources, ...WORKERS }, platform: 'node' })
 const { output } = await bundle.generate({ format: 'esm', entryFileNames: '[name].js' })
 
-await mkdir(directory, { recursive: true })
+await mkdir(join(directory, 'bin'), { recursive: true })
 const modules: string[] = []
 for (const chunk of output) {
   if (chunk.type !== 'chunk') throw new Error(`${chunk.fileName} is not JavaScript`)
@@ -33,6 +33,7 @@ for (const chunk of output) {
   const program = chunk.isEntry ? PROGRAMS[chunk.name] : undefined
   const code = program ? `${firstLine(program.nodeOptions)}\n${chunk.code.replace(/^#!.*\n/, '')}` : chunk.code
   await writeFile(join(directory, chunk.fileName), code, { mode: program ? 0o755 : 0o644 })
+  if (program) await symlink(join('..', chunk.fileName), join(directory, 'bin', chunk.name))
 }
 const packages = packagesOf(modules)
 await writeFile(join(directory, 'package.json'), '{ "type": "module" }\n')

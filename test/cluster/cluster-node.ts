@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type RunResult, tryRun } from './base/run.ts'
 import { waitFor } from './base/wait.ts'
 import { callApi } from './components/api-request.ts'
-import { importImage } from './components/containerd.ts'
+import { importImage, tagImage } from './components/containerd.ts'
 import { startKubelet, stopKubelet } from './components/kubelet.ts'
 import { DEFAULT_KUBELET_ROOT, type NodeLayout, type NodeName } from './layout.ts'
 import { enterCommand, type Placement, spawnPlaced } from './machine/processes.ts'
@@ -83,6 +83,10 @@ export class ClusterNode {
 
   async importImage(archive: string): Promise<void> {
     await importImage(this.#layout, this.placement, archive)
+  }
+
+  async tagImage(from: string, to: string): Promise<void> {
+    await tagImage(this.#layout, this.placement, from, to)
   }
 
   /** Kills kubelet; containers, mounts and its files stay. */

@@ -169,6 +169,11 @@ export class Cluster {
     await Promise.all(this.nodes.map((node) => node.importImage(archive)))
   }
 
+  /** Gives an image that both nodes have another name too, for a rollout to it. */
+  async tagImage(from: string, to: string): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.tagImage(from, to)))
+  }
+
   /** Kills the API server, as in a crash. */
   async stopApiServer(): Promise<void> {
     await stopApiServer()

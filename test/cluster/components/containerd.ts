@@ -26,6 +26,11 @@ export async function importImage(node: NodeLayout, placement: Placement, archiv
   await ctr(node, placement, ['--namespace', 'k8s.io', 'images', 'import', archive])
 }
 
+/** Gives an image that a node has another name too. */
+export async function tagImage(node: NodeLayout, placement: Placement, from: string, to: string): Promise<void> {
+  await ctr(node, placement, ['--namespace', 'k8s.io', 'images', 'tag', '--force', from, to])
+}
+
 function ctr(node: NodeLayout, placement: Placement, args: readonly string[]): Promise<string> {
   return runIn(placement, 'ctr', ['--address', containerdSocket(node), ...args])
 }

@@ -3,8 +3,15 @@ import { delimiter, join } from 'node:path'
 import { elapsed, type Log } from '../base/log.ts'
 import { run, tryRun } from '../base/run.ts'
 
-/** What the cluster needs of the machine: a program or file, and the Debian package that brings it. */
-const NEEDED: readonly { package: string; program?: string; file?: string }[] = [
+/** A program or file that is needed of the machine, and the Debian package that brings it. */
+interface Need {
+  package: string
+  program?: string
+  file?: string
+}
+
+/** What the cluster needs. */
+const FOR_THE_CLUSTER: readonly Need[] = [
   { package: 'containerd', program: 'containerd' },
   { package: 'containerd', program: 'ctr' },
   { package: 'runc', program: 'runc' },
@@ -21,12 +28,18 @@ const NEEDED: readonly { package: string; program?: string; file?: string }[] = 
   { package: 'libatomic1', file: '/usr/lib/x86_64-linux-gnu/libatomic.so.1' },
 ]
 
+/** What builds images. */
+export const FOR_IMAGES: readonly Need[] = [
+  { package: 'buildah', program: 'buildah' },
+  { package: 'debootstrap', program: 'debootstrap' },
+]
+
 /** Installs the Debian packages that are missing, or fails with a sentence that names them. */
-export async function ensurePackages(log: Log): Promise<void> {
+export async function ensurePackages(log: Log, needs: readonly Need[] = FOR_THE_CLUSTER): Promise<void> {
   if (process.getuid?.() !== 0) {
     throw new Error('the test cluster makes namespaces, mounts and cgroups, and must be run as root')
   }
-  const missing = missingPackages()
+  const missing = missingPackages(needs)
   if (missing.length === 0) return
 
   const command = `apt-get install -y ${missing.join(' ')}`
@@ -47,13 +60,13 @@ export async function ensurePackages(log: Log): Promise<void> {
   }).catch((error: unknown) => {
     throw new Error(`could not install what the test cluster needs; try \`${command}\``, { cause: error })
   })
-  const stillMissing = missingPackages()
+  const stillMissing = missingPackages(needs)
   if (stillMissing.length > 0) throw new Error(`still missing after \`${command}\`: ${stillMissing.join(', ')}`)
   log(`installed in ${elapsed(start)}`)
 }
 
-function missingPackages(): string[] {
-  const missing = NEEDED.filter(({ program, file }) => !(file ? existsSync(file) : onPath(program ?? '')))
+function missingPackages(needs: readonly Need[]): string[] {
+  const missing = needs.filter(({ program, file }) => !(file ? existsSync(file) : onPath(program ?? '')))
   return [...new Set(missing.map((need) => need.package))]
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parseConfig } from '../core/runtime/config.ts'
-import { audienceOf, brokerConfigSchema } from './config.ts'
+import { adminAudienceOf, audienceOf, brokerConfigSchema } from './config.ts'
 import { readCommand } from './flags.ts'
 
 const MINIMAL = {
@@ -27,6 +27,8 @@ test('what is left out has its default', () => {
     authority: { mode: 'selfSigned', lifetime: 1_209_600_000, keyType: 'ec-p256' },
   })
   expect(audienceOf(config)).toBe('countersign.dev/prod.example')
+  expect(adminAudienceOf(config)).toBe('countersign.dev/prod.example/admin')
+  expect(config.admin).toBeUndefined()
 })
 
 describe('refuses', () => {
@@ -45,6 +47,20 @@ describe('refuses', () => {
       name: 'an agent that is no namespace/name',
       change: { attestation: { agents: ['agent'] } },
       says: 'namespace/name',
+    },
+    {
+      name: 'operators without a cluster',
+      change: {
+        kubernetes: undefined,
+        admin: { listen: ':8444' },
+        attestation: { mode: 'jwksOnly', jwksFile: 'x', issuer: 'y' },
+      },
+      says: 'kubernetes: is needed for admin',
+    },
+    {
+      name: 'the audience of pods for operators',
+      change: { admin: { listen: ':8444', audience: 'countersign.dev/prod.example' } },
+      says: 'admin.audience: ',
     },
     { name: 'no agent at all', change: { attestation: { agents: [] } }, says: 'attestation.agents: ' },
     { name: 'ttl bounds that cross', change: { issuance: { minTtl: '2h', maxTtl: '1h' } }, says: 'issuance.minTtl: ' },

@@ -119,6 +119,22 @@ const listener = z.strictObject({
   handshakeTimeout: duration.default(10_000).describe('The longest that a TLS handshake may take.'),
 })
 
+const admin = z
+  .strictObject({
+    listen: address.describe('Where operators connect, host:port. A listener of its own, beside that of agents.'),
+    audience: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('The audience that bearer tokens must have. Default: countersign.dev/<trust domain>/admin.'),
+    maxConnections: between(1, 10_000)
+      .default(128)
+      .describe('Connections at the same time; beyond that one of the address that has most of them goes.'),
+  })
+  .describe(
+    'Where operators ask who has which identity, and why. Needs kubernetes, whose RBAC says who may. Default: nowhere.',
+  )
+
 /** The broker's configuration file: `docs/configuration.md` is made from this schema. */
 export const brokerConfigSchema = z
   .strictObject({
@@ -128,6 +144,7 @@ export const brokerConfigSchema = z
     operations: z.strictObject({ listen: address.describe('Where probes and scrapers connect: plain HTTP.') }),
     attestation: attestation.prefault({}),
     kubernetes: kubernetes.optional(),
+    admin: admin.optional(),
     templates: z
       .strictObject({ directory: file.describe('A folder of IdentityTemplates, one YAML object a file.') })
       .optional(),
@@ -170,6 +187,12 @@ export const brokerConfigSchema = z
     if (tokens.mode === 'jwksOnly' && !config.kubernetes && !(tokens.jwksFile && tokens.issuer)) {
       problem('attestation', 'without kubernetes, jwksFile and issuer are needed')
     }
+    if (config.admin && !config.kubernetes) {
+      problem('kubernetes', 'is needed for admin: the API server says who calls, and what they may')
+    }
+    if (config.admin && adminAudienceOf(config) === audienceOf(config)) {
+      problem('admin.audience', 'is the audience of pods, whose tokens would then be good for more than identities')
+    }
     if (bounds.minTtl < 2_000) problem('issuance.minTtl', 'is shorter than 2s')
     if (bounds.minTtl > bounds.maxTtl) problem('issuance.minTtl', 'is longer than maxTtl')
     if (bounds.defaultTtl < bounds.minTtl || bounds.defaultTtl > bounds.maxTtl) {
@@ -202,7 +225,18 @@ export function templateRulesOf({ issuance: { minTtl, maxTtl }, kubernetes: clus
   return { minTtlMs: minTtl, maxTtlMs: maxTtl, knowsLabels: cluster !== undefined }
 }
 
+/** The audience that bearer tokens of operators must have. */
+export function adminAudienceOf({ admin: settings, trustDomain: domain }: Audiences): string {
+  return settings?.audience ?? `countersign.dev/${domain.toString()}/admin`
+}
+
+interface Audiences {
+  readonly trustDomain: TrustDomain
+  readonly attestation: { readonly audience?: string | undefined }
+  readonly admin?: { readonly audience?: string | undefined } | undefined
+}
+
 /** The audience that tokens must have (design §1). */
-export function audienceOf({ attestation: { audience }, trustDomain: domain }: BrokerConfig): string {
+export function audienceOf({ attestation: { audience }, trustDomain: domain }: Audiences): string {
   return audience ?? `countersign.dev/${domain.toString()}`
 }

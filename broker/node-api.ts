@@ -1,6 +1,7 @@
 import type { Lifecycle } from '../core/runtime/lifecycle.ts'
 import { codeOf } from '../core/runtime/errors.ts'
 import type { Metrics } from '../core/runtime/metrics.ts'
+import { NodeService } from '../proto/gen/countersign/node/v1/node_pb.ts'
 import type { EndedCall } from '../proto/grpc-server.ts'
 import type { Caller } from './api/caller.ts'
 import { Connections } from './api/connections.ts'
@@ -65,7 +66,7 @@ export async function startNodeApi(
 
   const handlers = serviceOf(config, parts, (peer) => connections.callerOf(peer))
   const refusals = new RefusalLog(log, clock)
-  const shared = { handlers, ended: (call: EndedCall) => callEnded(call, parts, refusals), clock }
+  const shared = { service: NodeService, handlers, ended: (call: EndedCall) => callEnded(call, parts, refusals), clock }
   const forAgents = new GrpcEndpoint(shared, FOR_AGENTS)
   const forStrangers = new GrpcEndpoint(shared, FOR_STRANGERS)
   const { maxConnections, maxAnonymous, maxHandshakes, maxHandshakesPerAddress, handshakeTimeout } = config.listener

@@ -1,7 +1,7 @@
+import type { DescService } from '@bufbuild/protobuf'
 import { Server } from '@grpc/grpc-js'
 import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../../core/runtime/clock.ts'
-import { NodeService } from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import { addService, type EndedCall, type Handlers } from '../../proto/grpc-server.ts'
 import { InjectedConnections } from '../../proto/injected-connection.ts'
 
@@ -16,11 +16,14 @@ export interface EndpointLimits {
 
 /** A full batch of usual tokens and requests is below 200 KiB. */
 export const FOR_AGENTS: EndpointLimits = { maxMessageBytes: 1024 * 1024, maxStreams: 100, sessionMegabytes: 16 }
+/** Questions are short; a token is the longest part of them. */
+export const FOR_OPERATORS: EndpointLimits = { maxMessageBytes: 64 * 1024, maxStreams: 16, sessionMegabytes: 4 }
 /** Who has no certificate yet has one thing to say: a token and a request for a certificate. */
 export const FOR_STRANGERS: EndpointLimits = { maxMessageBytes: 64 * 1024, maxStreams: 4, sessionMegabytes: 1 }
 
-interface Dependencies {
-  readonly handlers: Handlers<typeof NodeService>
+interface Dependencies<S extends DescService> {
+  readonly service: S
+  readonly handlers: Handlers<S>
   readonly ended: (call: EndedCall) => void
   readonly clock: Clock
 }
@@ -29,13 +32,13 @@ const KEEPALIVE_MS = 60_000
 const KEEPALIVE_TIMEOUT_MS = 20_000
 
 /** A gRPC server without a listener: connections are handed to it once they are judged. */
-export class GrpcEndpoint {
+export class GrpcEndpoint<S extends DescService> {
   readonly #server: Server
   readonly #injected: InjectedConnections
   #open = 0
   #onIdle: () => void = () => {}
 
-  constructor({ handlers, ended, clock }: Dependencies, limits: EndpointLimits) {
+  constructor({ service, handlers, ended, clock }: Dependencies<S>, limits: EndpointLimits) {
     this.#server = new Server({
       'grpc.max_receive_message_length': limits.maxMessageBytes,
       'grpc.max_concurrent_streams': limits.maxStreams,
@@ -45,7 +48,7 @@ export class GrpcEndpoint {
       'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
       'grpc.enable_channelz': 0,
     })
-    addService(this.#server, NodeService, handlers, ended)
+    addService(this.#server, service, handlers, ended)
     this.#injected = new InjectedConnections(this.#server, clock)
   }
 

@@ -11,6 +11,8 @@ export interface AuditEvent {
     | 'authority_activated'
     | 'authority_retired'
     | 'broker_started'
+    | 'admin_called'
+    | 'admin_refused'
   readonly [fact: string]: string | number | boolean | readonly string[] | undefined
 }
 

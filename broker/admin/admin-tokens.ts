@@ -1,0 +1,29 @@
+import { IdentityError } from '../../core/runtime/errors.ts'
+import type { TokenPrecheck } from '../attestation/token-precheck.ts'
+import type { TokenReviewer } from '../attestation/token-reviewer.ts'
+import type { AdminUser } from './admin-user.ts'
+
+/** Few people ask at a time; what a flood gets past the local check waits here and not in the way of pods. */
+export const ADMIN_REVIEW_LIMITS = { maxConcurrent: 4, maxQueued: 64, timeoutMs: 10_000, maxCached: 1_000 }
+
+interface Dependencies {
+  /** For the admin audience. */
+  readonly precheck: Pick<TokenPrecheck, 'checkAs'>
+  readonly reviewer: Pick<TokenReviewer<AdminUser>, 'review'>
+}
+
+/**
+ * Who the holder of a bearer token is: the token is checked locally first (shape, issuer, audience, times, signature of
+ * the cluster), so that junk never reaches the API server, and then the API server says who it is.
+ */
+export function userOfToken({ precheck, reviewer }: Dependencies) {
+  return async (token: string, signal: AbortSignal): Promise<AdminUser> => {
+    const subject = await precheck.checkAs(({ sub }) => sub, token, signal)
+    const user = await reviewer.review(token, signal)
+    if (user.name === subject) return user
+    // Only ServiceAccounts' tokens are signed by the cluster's keys, and their subject is their user name.
+    throw new IdentityError('token_rejected', 'the API server does not vouch for who the caller is', {
+      cause: new Error('TokenReview: the user is not the subject of the token'),
+    })
+  }
+}

@@ -87,6 +87,17 @@ describe('refuses to start on', () => {
     },
     { name: 'a chain of before it had a key', sql: 'DROP TABLE chain' },
     { name: 'a record that was put in', sql: `INSERT INTO audit VALUES (4, 0, '{}', 'aa')` },
+    {
+      name: 'a trigger that keeps records away',
+      sql: 'CREATE TRIGGER own BEFORE INSERT ON audit BEGIN SELECT RAISE(IGNORE); END',
+    },
+    {
+      name: 'a view in the place of a table',
+      sql: `ALTER TABLE audit RENAME TO kept;
+            CREATE VIEW audit AS SELECT seq, authorities, record, hash FROM kept;
+            CREATE TRIGGER own INSTEAD OF INSERT ON audit BEGIN SELECT RAISE(IGNORE); END;
+            CREATE TRIGGER gone INSTEAD OF DELETE ON audit BEGIN SELECT RAISE(IGNORE); END`,
+    },
   ])('$name', async ({ sql }) => {
     const file = await filled()
     tamper(file, sql)
@@ -175,6 +186,36 @@ describe('does not believe authorities', () => {
     })
     await ledger.close()
   })
+})
+
+test('does not believe older authorities that were put back while it runs', async () => {
+  const file = newFile()
+  const ledger = await openFile(file)
+  for (const document of ['older', 'newest']) await ledger.save(document)
+  await ledger.intend([anIntent()])
+  tamper(
+    file,
+    `UPDATE authorities SET document = 'older';
+     UPDATE audit SET authorities = 1 WHERE seq = (SELECT max(seq) FROM audit)`,
+  )
+  await expect(ledger.load()).rejects.toMatchObject({ code: 'store_corrupt' })
+  await ledger.close()
+})
+
+test.for([
+  { name: 'were cut off', sql: 'DELETE FROM audit WHERE seq > 1' },
+  {
+    name: 'never came',
+    sql: 'CREATE TRIGGER own BEFORE INSERT ON audit BEGIN SELECT RAISE(IGNORE); END',
+  },
+])('says that the newest records $name while it runs', async ({ sql }) => {
+  const file = newFile()
+  const ledger = await openFile(file)
+  for (const serialNumber of ['01', '02']) await ledger.intend([anIntent({ serialNumber })])
+  tamper(file, sql)
+  await ledger.intend([anIntent({ serialNumber: '03' })]).catch(() => {})
+  await expect(ledger.head()).rejects.toMatchObject({ code: 'store_corrupt' })
+  await ledger.close()
 })
 
 describe('what is old enough', () => {

@@ -50,17 +50,42 @@ function migrate(database: DatabaseSync): void {
       `the ledger has schema ${version}; this program knows ${MIGRATIONS.length}`,
     )
   }
+  checkSchema(database, version)
   for (const [index, step] of MIGRATIONS.entries()) {
     if (index < version) continue
     database.exec(`BEGIN EXCLUSIVE; ${step}; PRAGMA user_version = ${index + 1}; COMMIT;`)
   }
 }
 
+/**
+ * A database file is a program as well: a trigger keeps records from being written, a view shows another chain whenever it
+ * is asked. So our tables must be what our own steps make, word for word. Tables of others beside them lead to nothing.
+ */
+function checkSchema(database: DatabaseSync, version: number): void {
+  const ours = new DatabaseSync(':memory:')
+  try {
+    for (const step of MIGRATIONS.slice(0, version)) ours.exec(step)
+    const tables = ours
+      .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
+      .all()
+      .map(({ name }) => name)
+    if (schemaOf(database, tables) === schemaOf(ours, tables)) return
+  } finally {
+    ours.close()
+  }
+  throw new IdentityError('store_corrupt', 'the tables of the ledger are not as this program makes them')
+}
+
+function schemaOf(database: DatabaseSync, tables: readonly unknown[]): string {
+  const schema = database.prepare(
+    `SELECT type, name, tbl_name, sql FROM sqlite_schema
+     WHERE type IN ('trigger', 'view') OR lower(tbl_name) IN (SELECT value FROM json_each(?)) ORDER BY type, name`,
+  )
+  return JSON.stringify(schema.all(JSON.stringify(tables)))
+}
+
 /** Whether this is the key of the chain; a new ledger takes it as its own. */
 function checkKey(database: DatabaseSync, key: AuditKey): void {
-  if (!database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'chain'").get()) {
-    throw new IdentityError('store_corrupt', 'the audit chain of this ledger has no key; begin with a new ledger')
-  }
   const known = database.prepare('SELECT key_id FROM chain').get()?.['key_id']
   if (known === key.id) return
   if (known !== undefined) {
@@ -82,8 +107,29 @@ export interface ChainHead {
 
 /** @throws `IdentityError` `store_corrupt`. */
 export function headOf(database: DatabaseSync, key: AuditKey): ChainHead {
-  const row = database.prepare('SELECT seq, authorities, hash FROM audit ORDER BY seq DESC LIMIT 1').get()
-  return row ? (row as unknown as ChainHead) : { ...prunedUpTo(database, key), authorities: 0 }
+  const newest = lastOf(database)
+  if (newest === undefined) return { ...prunedUpTo(database, key), authorities: 0 }
+  const { seq, authorities, hash } = recordAt(database, key, newest)
+  return { seq, authorities, hash }
+}
+
+function lastOf(database: DatabaseSync): number | undefined {
+  const seq = database.prepare('SELECT max(seq) AS seq FROM audit').get()?.['seq']
+  return typeof seq === 'number' ? seq : undefined
+}
+
+/**
+ * The record `seq`, whose link is checked: the file may have been written to since it was opened.
+ *
+ * @throws `IdentityError` `store_corrupt`.
+ */
+export function recordAt(database: DatabaseSync, key: AuditKey, seq: number): ChainedRecord {
+  const select = database.prepare('SELECT seq, authorities, record, hash FROM audit WHERE seq = ?')
+  const before = select.get(seq - 1)?.['hash']
+  const row = select.get(seq) as ChainedRecord | undefined
+  const verifier = new ChainVerifier(before === undefined ? prunedUpTo(database, key).hash : String(before), seq, key)
+  if (!row || !verifier.accept(row)) throw brokenAt(seq)
+  return row
 }
 
 /**
@@ -102,7 +148,7 @@ export function prunedUpTo(database: DatabaseSync, key: AuditKey): { readonly se
 
 function checkTail(database: DatabaseSync, key: AuditKey): void {
   const first = prunedUpTo(database, key).seq + 1
-  const { seq } = headOf(database, key)
+  const seq = lastOf(database) ?? 0
   const oldest = database.prepare('SELECT min(seq) AS seq FROM audit').get()?.['seq'] ?? first
   if (oldest !== first) throw brokenAt(first)
   verifyChain(database, key, Math.max(first, seq - CHECKED_AT_START + 1))
@@ -128,6 +174,6 @@ export function verifyChain(database: DatabaseSync, key: AuditKey, from?: number
   return count
 }
 
-export function brokenAt(seq: unknown): IdentityError {
+function brokenAt(seq: unknown): IdentityError {
   return new IdentityError('store_corrupt', `the audit chain is broken at record ${String(seq)}`)
 }

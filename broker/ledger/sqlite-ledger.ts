@@ -120,7 +120,7 @@ export class SqliteLedger implements Ledger {
   /** The newest record once everything that waits is written: kept elsewhere, it shows that records were cut off. */
   async head(): Promise<ChainHead> {
     await this.#settled()
-    return this.#ask({ ask: 'head' })
+    return (await this.#send({ head: true })) as ChainHead
   }
 
   /**

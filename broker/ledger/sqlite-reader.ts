@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { IdentityError } from '../../core/runtime/errors.ts'
-import { type AuditKey, type ChainedRecord, ChainVerifier } from './audit-chain.ts'
+import type { AuditKey } from './audit-chain.ts'
 import type { AuthoritiesRecord } from './audit-record.ts'
 import type { IssuanceRow } from './ledger.ts'
-import { brokenAt, type ChainHead, headOf, prunedUpTo, verifyChain } from './sqlite-database.ts'
+import { headOf, recordAt, verifyChain } from './sqlite-database.ts'
 
 /** What can be asked, as it crosses to the worker. */
 export type Query =
@@ -12,14 +12,12 @@ export type Query =
   | { readonly ask: 'holders'; readonly at: number }
   | { readonly ask: 'authorities' }
   | { readonly ask: 'verify' }
-  | { readonly ask: 'head' }
 
 export interface Answers {
   readonly find: IssuanceRow | undefined
   readonly holders: ReadonlyMap<string, Date>
   readonly authorities: string | undefined
   readonly verify: number
-  readonly head: ChainHead
 }
 
 export function answer(database: DatabaseSync, key: AuditKey, query: Query): Answers[Query['ask']] {
@@ -32,8 +30,6 @@ export function answer(database: DatabaseSync, key: AuditKey, query: Query): Ans
       return authorities(database, key)
     case 'verify':
       return verifyChain(database, key)
-    case 'head':
-      return headOf(database, key)
   }
 }
 
@@ -56,12 +52,7 @@ function authorities(database: DatabaseSync, key: AuditKey): string | undefined 
 }
 
 function savedAt(database: DatabaseSync, key: AuditKey, seq: number): string {
-  const select = 'SELECT seq, authorities, record, hash FROM audit WHERE seq = ?'
-  const before = database.prepare(select).get(seq - 1)?.['hash']
-  const row = database.prepare(select).get(seq) as ChainedRecord | undefined
-  const verifier = new ChainVerifier(before === undefined ? prunedUpTo(database, key).hash : String(before), seq, key)
-  if (!row || !verifier.accept(row)) throw brokenAt(seq)
-  return (JSON.parse(row.record) as AuthoritiesRecord).sha256
+  return (JSON.parse(recordAt(database, key, seq).record) as AuthoritiesRecord).sha256
 }
 
 function find(database: DatabaseSync, serialNumber: string): IssuanceRow | undefined {

@@ -12,6 +12,7 @@ import { storeFailure, type StoreFailure } from './store-error.ts'
 export type Request =
   | { readonly writes: readonly string[] }
   | { readonly query: Query }
+  | { readonly head: true }
   | { readonly prune: number }
   | { readonly close: true }
 export type Reply = { readonly value: unknown } | { readonly failure: StoreFailure }
@@ -44,6 +45,8 @@ try {
       port.close()
     } else if ('prune' in request) {
       port.postMessage(attempt(() => writer.prune(request.prune)))
+    } else if ('head' in request) {
+      port.postMessage(attempt(() => writer.head()))
     } else if ('query' in request) {
       port.postMessage(attempt(() => answer(database, auditKey, request.query)))
     } else {

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
+import { IdentityError } from '../../core/runtime/errors.ts'
 import { type AuditKey, link, prunedSeal } from './audit-chain.ts'
 import type { AuthoritiesRecord, ConclusionRecord, EndRecord, IntentRecord } from './audit-record.ts'
 import { type ChainHead, headOf } from './sqlite-database.ts'
@@ -28,6 +29,23 @@ export class SqliteWriter {
     this.#key = key
     this.#head = headOf(database, key)
     this.#statements = prepare(database)
+  }
+
+  /**
+   * The newest record, which must be the one that was written last: whoever changes the file may have cut it off, or have
+   * kept it from being written.
+   *
+   * @throws `IdentityError` `store_corrupt`.
+   */
+  head(): ChainHead {
+    const { seq, hash } = headOf(this.#database, this.#key)
+    if (seq !== this.#head.seq || hash !== this.#head.hash) {
+      throw new IdentityError(
+        'store_corrupt',
+        `the newest audit record is not ${this.#head.seq} (${this.#head.hash}), which was written last`,
+      )
+    }
+    return this.#head
   }
 
   /** Writes all or nothing; returns once it is on the disk. */

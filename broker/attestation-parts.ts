@@ -10,6 +10,7 @@ import { TokenPrecheck } from './attestation/token-precheck.ts'
 import { REVIEW_LIMITS, TokenReviewer } from './attestation/token-reviewer.ts'
 import { audienceOf, type BrokerConfig } from './config.ts'
 import type { Kubernetes } from './kubernetes/connect.ts'
+import type { Problems } from './problems.ts'
 import type { Readiness } from './readiness.ts'
 import type { PodFacts } from './registration/pod-facts.ts'
 
@@ -17,6 +18,8 @@ export interface AttestationParts {
   readonly pods: PodAttestor
   readonly nodes: NodeAttestor
   readonly podFacts: PodFacts | undefined
+  /** For all else that is asked of the API server. */
+  readonly kubernetes: Kubernetes | undefined
 }
 
 interface Parts {
@@ -24,14 +27,15 @@ interface Parts {
   readonly log: Log
   readonly lifecycle: Lifecycle
   readonly readiness: Readiness
+  readonly problems: Problems
 }
 
 /** What vouches for tokens, as the configuration has it. */
 export async function startAttestation(
   config: BrokerConfig,
-  { clock, log, lifecycle, readiness }: Parts,
+  { clock, log, lifecycle, readiness, problems }: Parts,
 ): Promise<AttestationParts> {
-  const kubernetes = await connect(config, clock)
+  const kubernetes = await connect(config, clock, problems)
   if (kubernetes) lifecycle.add('kubernetes', () => kubernetes.close())
 
   const { mode, issuer, jwksFile: file, agents, maxTokenLifetime } = config.attestation
@@ -68,17 +72,19 @@ export async function startAttestation(
     pods: new PodAttestor({ precheck, reviewer }),
     nodes: new NodeAttestor({ precheck, reviewer }, agents),
     podFacts: kubernetes?.podFacts,
+    kubernetes,
   }
 }
 
 /** Imported only where there is an API server: the client costs more memory than all else together. */
-async function connect(config: BrokerConfig, clock: Clock): Promise<Kubernetes | undefined> {
+async function connect(config: BrokerConfig, clock: Clock, problems: Problems): Promise<Kubernetes | undefined> {
   if (!config.kubernetes) return undefined
   const { connectKubernetes } = await import('./kubernetes/connect.ts')
   const { kubeconfig, context } = config.kubernetes
   return connectKubernetes({
     audience: audienceOf(config),
     clock,
+    problems,
     maxConnections: config.issuance.maxConcurrentReviews,
     ...(kubeconfig !== undefined && { kubeconfig }),
     ...(context !== undefined && { context }),

@@ -25,6 +25,8 @@ interface Parts {
   /** Where they are kept, and with what key. */
   readonly keeping: { readonly ledger: Ledger; readonly keyWrap: KeyWrap }
   readonly hub: SyncHub
+  /** Brings a bundle to where agents begin with it; returns at once. */
+  readonly publishBundle: (bundle: X509Bundle) => void
 }
 
 /** The authorities, rotating; everybody hears of each new bundle. */
@@ -58,7 +60,7 @@ export class AuthorityService implements RotationEvents {
   }
 
   bundle(bundle: X509Bundle): void {
-    const { hub, metrics, environment } = this.#parts
+    const { hub, metrics, environment, publishBundle } = this.#parts
     const own = bundleMessage(bundle)
     hub.publish({
       kind: RevisionKind.BUNDLES,
@@ -66,6 +68,7 @@ export class AuthorityService implements RotationEvents {
       state: { case: 'bundles', value: { own } },
     })
     metrics.countersign_broker_bundle_sequence.set(Number(bundle.sequence))
+    publishBundle(bundle)
     for (const file of this.#bundleFiles) {
       // One after the other, so that the newest is what stays.
       this.#writing = this.#writing

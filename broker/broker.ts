@@ -4,14 +4,16 @@ import { createMetrics } from '../core/runtime/metrics.ts'
 import { startOperationsServer } from '../core/runtime/operations-server.ts'
 import { startAttestation } from './attestation-parts.ts'
 import { startAuthorities } from './authority-service.ts'
-import { KeyWrap, looseModeOf } from './ca/key-wrap.ts'
+import { startBundlePublishing } from './bundle-publishing.ts'
 import type { BrokerConfig } from './config.ts'
 import type { BrokerEnvironment } from './environment.ts'
 import { RefusalAudit } from './issuance/refusal-audit.ts'
 import { X509SvidSigner } from './issuance/x509-svid-signer.ts'
+import { startKeyWrap } from './key-wrap-start.ts'
 import { openLedger } from './ledger-start.ts'
 import { BROKER_METRICS } from './metrics.ts'
 import { startNodeApi } from './node-api.ts'
+import { Problems } from './problems.ts'
 import { Readiness } from './readiness.ts'
 import { startRegistrations } from './registration-parts.ts'
 import { SyncHub } from './sync/sync-hub.ts'
@@ -63,16 +65,11 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
   lifecycle.add('operations', () => operations.close())
   environment.onOperations?.(operations.port)
 
-  const attestation = await startAttestation(config, { clock, log, lifecycle, readiness })
+  const problems = new Problems(clock)
+  const attestation = await startAttestation(config, { clock, log, lifecycle, readiness, problems })
   const registrations = await startRegistrations(config, attestation.podFacts, { clock, log, lifecycle, metrics })
-  const keyWrap = KeyWrap.fromFile(config.authority.wrappingKeyFile)
-  const mode = looseModeOf(config.authority.wrappingKeyFile)
-  if (mode !== undefined) {
-    log.warn(
-      { file: config.authority.wrappingKeyFile, mode },
-      'others than its owner may read or change the wrapping key',
-    )
-  }
+  const patience = { clock, random, log, readiness, signal: lifecycle.signal }
+  const keyWrap = await startKeyWrap(config, attestation.kubernetes, patience)
   const ledger = await openLedger(
     config,
     { clock, random, log, readiness, lifecycle, auditKey: keyWrap.auditKey },
@@ -84,6 +81,12 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
   ledger.record({ event: 'broker_started', host: hostname() })
 
   const hub = new SyncHub(clock)
+  const publishBundle = startBundlePublishing(config, attestation.kubernetes, {
+    environment,
+    lifecycle,
+    metrics,
+    problems,
+  })
   const authorities = await startAuthorities(config, {
     environment,
     readiness,
@@ -91,6 +94,7 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
     metrics,
     keeping: { ledger, keyWrap },
     hub,
+    publishBundle,
   })
   const signer = new X509SvidSigner({ authorities: authorities.authorities, ledger, clock, random, failPoint })
   const audit = new RefusalAudit(ledger, clock)

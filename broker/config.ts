@@ -29,7 +29,7 @@ const trustDomain = z.string().transform((text, context) => {
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
 const file = z.string().min(1)
-const serviceAccount = z.string().regex(/^[a-z0-9.-]+\/[a-z0-9.-]+$/, 'is not namespace/name')
+const namespacedName = z.string().regex(/^[a-z0-9.-]+\/[a-z0-9.-]+$/, 'is not namespace/name')
 const between = (least: number, most: number) => z.int().min(least).max(most)
 
 const attestation = z.strictObject({
@@ -45,7 +45,7 @@ const attestation = z.strictObject({
     .optional()
     .describe("The cluster's JWK Set, where no API server is asked for it. Read again as it ages."),
   agents: z
-    .array(serviceAccount)
+    .array(namespacedName)
     .min(1)
     .default(['countersign-agent/countersign-agent'])
     .describe('The ServiceAccounts that are agents, each as namespace/name.'),
@@ -90,7 +90,12 @@ const authority = z.strictObject({
     .describe('selfSigned: each authority is a trust anchor. upstreamDisk: a root on disk signs our authorities.'),
   lifetime: duration.default(14 * DAY).describe('The life of an authority; the next one is prepared at half of it.'),
   keyType: z.enum(KEY_TYPES).default('ec-p256').describe('The keys of authorities.'),
-  wrappingKeyFile: file.describe('Base64 of 32 random bytes; wraps the authority keys in the ledger.'),
+  wrappingKeyFile: file.optional().describe('Base64 of 32 random bytes; wraps the authority keys in the ledger.'),
+  wrappingKeySecret: namespacedName
+    .optional()
+    .describe(
+      'Instead of the file: a Secret, namespace/name, with the same in wrapping.key. Made where there is none and the ledger is new.',
+    ),
   upstream: z
     .strictObject({
       certificateFile: file.describe('PEM: the signing certificate first, then those above it up to the root.'),
@@ -170,6 +175,19 @@ export const brokerConfigSchema = z
             'Where the trust bundle is written for agents to begin with: .json is a SPIFFE bundle document, whose ' +
               'sequence keeps agents from going back to an old one; .pem is PEM.',
           ),
+        configMaps: z
+          .array(namespacedName)
+          .max(20)
+          .default([])
+          .describe(
+            'ConfigMaps, each as namespace/name, that are kept current: bundle.json is the SPIFFE bundle document, ca.crt is PEM.',
+          ),
+        clusterTrustBundle: z
+          .boolean()
+          .default(false)
+          .describe(
+            'Keep the ClusterTrustBundle countersign.dev:<trust domain>:bundle current, where the API server has such objects.',
+          ),
         refreshHint: duration
           .default(5 * 60_000)
           .describe('How often consumers without a stream look for a newer one.'),
@@ -180,7 +198,7 @@ export const brokerConfigSchema = z
   .superRefine((config, context) => {
     const problem = (path: string, message: string) =>
       context.addIssue({ code: 'custom', path: path.split('.'), message })
-    const { attestation: tokens, issuance: bounds, authority: ca } = config
+    const { attestation: tokens, issuance: bounds, authority: ca, bundle } = config
     if (tokens.mode === 'tokenReview' && !config.kubernetes) {
       problem('kubernetes', 'is needed to review tokens (kubernetes: {} is the in-cluster configuration)')
     }
@@ -192,6 +210,18 @@ export const brokerConfigSchema = z
     }
     if (config.admin && adminAudienceOf(config) === audienceOf(config)) {
       problem('admin.audience', 'is the audience of pods, whose tokens would then be good for more than identities')
+    }
+    if ((ca.wrappingKeyFile === undefined) === (ca.wrappingKeySecret === undefined)) {
+      problem('authority', 'needs either wrappingKeyFile or wrappingKeySecret')
+    }
+    if (ca.wrappingKeySecret !== undefined && !config.kubernetes) {
+      problem('authority.wrappingKeySecret', 'is in Kubernetes, and needs kubernetes')
+    }
+    if (bundle.configMaps.length > 0 && !config.kubernetes) {
+      problem('bundle.configMaps', 'are in Kubernetes, and need kubernetes')
+    }
+    if (bundle.clusterTrustBundle && !config.kubernetes) {
+      problem('bundle.clusterTrustBundle', 'is in Kubernetes, and needs kubernetes')
     }
     if (bounds.minTtl < 2_000) problem('issuance.minTtl', 'is shorter than 2s')
     if (bounds.minTtl > bounds.maxTtl) problem('issuance.minTtl', 'is longer than maxTtl')

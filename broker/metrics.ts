@@ -33,6 +33,11 @@ export const BROKER_METRICS = {
   },
   countersign_broker_agents_connected: { kind: 'gauge', help: 'Nodes whose agent has a Sync stream open.' },
   countersign_broker_bundle_sequence: { kind: 'gauge', help: 'The sequence of the trust bundle.' },
+  countersign_broker_bundle_published_sequence: {
+    kind: 'gauge',
+    help: 'The sequence of the trust bundle that stands in each place of bundle.configMaps and bundle.clusterTrustBundle.',
+    labels: ['place'],
+  },
   countersign_broker_authority_not_after_seconds: {
     kind: 'gauge',
     help: 'The end of the active authority, in seconds since 1970; 0 without one.',

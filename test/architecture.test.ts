@@ -12,11 +12,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'core/pki': ['core/runtime'],
   'core/spiffe': ['core/runtime', 'core/pki'],
   proto: ['core/runtime'],
+  // One file that its parts report into, among those that wire.
+  'broker/problems': ['core/runtime'],
   'broker/attestation': CORE,
   'broker/registration': [...CORE, 'broker/attestation'],
   'broker/ca': CORE,
   'broker/ledger': CORE,
-  'broker/kubernetes': [...CORE, 'broker/attestation', 'broker/registration'],
+  'broker/kubernetes': [...CORE, 'broker/problems', 'broker/attestation', 'broker/registration', 'broker/ca'],
   'broker/issuance': [...CORE, 'broker/attestation', 'broker/registration', 'broker/ca', 'broker/ledger'],
   'broker/sync': [...CORE, 'proto'],
   'broker/api': [...CORE, 'proto', 'broker/attestation', 'broker/issuance', 'broker/sync'],
@@ -44,6 +46,7 @@ const files = globSync('{core,broker,agent,proto,sdk,cli}/**/*.ts').filter((file
 /** `broker/api/node-service.ts` is in `broker/api`, `broker/main.ts` in `broker`, and all of `proto` in `proto`. */
 function folderOf(file: string): string {
   if (file.startsWith('proto/')) return 'proto'
+  if (file === 'broker/problems.ts') return 'broker/problems'
   return dirname(file).split('/').slice(0, 2).join('/')
 }
 

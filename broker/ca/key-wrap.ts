@@ -53,8 +53,13 @@ export class KeyWrap {
     } catch (error) {
       throw new IdentityError('key_store_locked', `the wrapping key cannot be read from ${file}`, { cause: error })
     }
+    return KeyWrap.fromText(text, file)
+  }
+
+  /** As {@link fromFile}, of what `where` holds. */
+  static fromText(text: string, where: string): KeyWrap {
     if (text.length > MAX_FILE_CHARACTERS || !/^[A-Za-z0-9+/]+={0,2}\s*$/.test(text)) {
-      throw new IdentityError('key_store_locked', `${file} does not hold base64 of ${KEY_BYTES} bytes`)
+      throw new IdentityError('key_store_locked', `${where} does not hold base64 of ${KEY_BYTES} bytes`)
     }
     return new KeyWrap(Buffer.from(text, 'base64'))
   }

@@ -91,6 +91,11 @@ export const ERROR_CODES = {
     'The key that wraps the authority keys is missing, unreadable or wrong.',
     'Give the key file that the store was made with.',
   ),
+  bundle_not_published: row(
+    'FAILED_PRECONDITION',
+    'The trust bundle could not be brought to a ConfigMap or ClusterTrustBundle; the message says why.',
+    'A newer bundle there is another broker that is ahead, or a ledger from an old back-up: once nobody needs that bundle any more, delete the object, and it is made anew.',
+  ),
   // Tokens
   token_malformed: row(
     'UNAUTHENTICATED',

@@ -1,10 +1,12 @@
 import { type FakeKubernetesState, type ObjectKind, StatusError, type StoredObject } from './fake-kubernetes-state.ts'
+import type { FakeKubernetesStore } from './fake-kubernetes-store.ts'
 import type { ReviewStatus } from './fake-token-authenticator.ts'
 import type { TokenIssuer } from './token-issuer.ts'
 
 /** What answers come from. */
 export interface FakeApi {
   readonly state: FakeKubernetesState
+  readonly store: FakeKubernetesStore
   readonly issuer: TokenIssuer
   review(token: string, audiences: readonly string[]): ReviewStatus
 }
@@ -67,6 +69,8 @@ function route(api: FakeApi, { method, path: pathAndQuery, text }: Asked): { sta
       object: requestToken(api, { namespace, serviceAccount }, (body as { spec: TokenRequestSpec }).spec),
     }
   }
+  const stored = api.store.answer(method, path, body)
+  if (stored) return stored
   return objects(api.state, { method, path, body, graceSeconds: Number(searchParams.get('gracePeriodSeconds') ?? 30) })
 }
 

@@ -10,11 +10,16 @@ import { systemClock } from '../../core/runtime/system-clock.ts'
 import { answer, type FakeApi } from './fake-kubernetes-api.ts'
 import { newServerCertificate } from './fake-kubernetes-certificate.ts'
 import { FakeKubernetesState, type PodOptions } from './fake-kubernetes-state.ts'
+import { FakeKubernetesStore } from './fake-kubernetes-store.ts'
 import { FakeTokenAuthenticator, type ReviewStatus } from './fake-token-authenticator.ts'
 import { TokenIssuer } from './token-issuer.ts'
 
 /** What goes wrong instead of an answer. */
-export type Fault = 'hang' | 'reset' | { status: number; headers?: Record<string, string>; body?: string }
+export type Fault =
+  | 'hang'
+  | 'reset'
+  | { status: number; headers?: Record<string, string>; body?: string }
+  | { answerWith: (response: ServerResponse) => void }
 
 /** How the fake is set up. */
 export interface FakeKubernetesOptions {
@@ -29,6 +34,7 @@ export interface FakeKubernetesOptions {
 export class FakeKubernetes {
   readonly issuer: TokenIssuer
   readonly state: FakeKubernetesState
+  readonly store = new FakeKubernetesStore()
   /** The path of a kubeconfig for it. */
   readonly adminKubeconfig: string
   readonly url: string
@@ -37,7 +43,7 @@ export class FakeKubernetes {
   /** Connections accepted so far. */
   connections = 0
   /** Breaks what it is asked, as long as it is set. */
-  fault: ((path: string) => Fault | undefined) | undefined
+  fault: ((path: string, method: string) => Fault | undefined) | undefined
   /** Changes what a TokenReview says. */
   rewriteReview: ((status: ReviewStatus) => ReviewStatus) | undefined
   readonly #server: Server
@@ -60,6 +66,7 @@ export class FakeKubernetes {
     const authenticator = new FakeTokenAuthenticator({ clock, issuer: this.issuer, state: this.state })
     const api: FakeApi = {
       state: this.state,
+      store: this.store,
       issuer: this.issuer,
       review: (token, audiences) => {
         const status = authenticator.review(token, audiences)
@@ -124,13 +131,14 @@ export class FakeKubernetes {
   async #respond(api: FakeApi, message: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = message.url ?? '/'
     this.asked.set(path, (this.asked.get(path) ?? 0) + 1)
-    const fault = this.fault?.(path)
+    const fault = this.fault?.(path, message.method ?? '')
     if (fault === 'hang') return
     if (fault === 'reset') return void message.socket.destroy()
+    if (fault && 'answerWith' in fault) return fault.answerWith(response)
     let text = ''
     for await (const chunk of message.setEncoding('utf8') as AsyncIterable<string>) text += chunk
     const allowed = message.headers.authorization === `Bearer ${this.#token}`
-    const reply: Exclude<Fault, string> =
+    const reply: { status: number; headers?: Record<string, string>; body?: string } =
       fault ?? (allowed ? answer(api, { method: message.method ?? '', path, text }) : { status: 401 })
     response.writeHead(reply.status, { 'content-type': 'application/json', ...reply.headers })
     response.end(reply.body ?? '{}')

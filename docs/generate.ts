@@ -1,6 +1,6 @@
 /**
- * Writes the documents that are made from the code: `docs/errors.md`, `docs/metrics.md` and `docs/configuration.md`. Run
- * by `npm run generate`; `test/docs.test.ts` fails when they differ from what stands here.
+ * Writes the documents that are made from the code: `docs/errors.md`, `docs/metrics.md`, `docs/configuration.md` and
+ * `docs/troubleshooting.md`. Run by `npm run generate`; `test/docs.test.ts` fails when they differ from what stands here.
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'

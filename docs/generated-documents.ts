@@ -2,6 +2,7 @@ import { format } from 'prettier'
 import { configurationDocument } from './configuration-document.ts'
 import { errorsDocument } from './errors-document.ts'
 import { metricsDocument } from './metrics-document.ts'
+import { troubleshootingDocument } from './troubleshooting-document.ts'
 
 /** The text of each generated document by its file name, formatted as the project's formatter would. */
 export async function generatedDocuments(): Promise<Record<string, string>> {
@@ -9,6 +10,7 @@ export async function generatedDocuments(): Promise<Record<string, string>> {
     'configuration.md': configurationDocument(),
     'errors.md': errorsDocument(),
     'metrics.md': metricsDocument(),
+    'troubleshooting.md': troubleshootingDocument(),
   }
   const formatted = Object.entries(documents).map(
     async ([name, text]) => [name, await format(text, { parser: 'markdown', printWidth: 120 })] as const,

@@ -1,19 +1,42 @@
-import { Buffer } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
-import { Agent, request } from 'node:https'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { orAborted } from '../attestation/deadline.ts'
 import { Deadlines } from '../attestation/deadlines.ts'
+import type { Problems } from '../problems.ts'
+import { answerLines, type StreamBounds } from './answer-lines.ts'
+import { ConnectionPool } from './connection-pool.ts'
 import type { ApiServer, Credentials } from './credentials.ts'
+import {
+  AnswerTooLarge,
+  type Attempt,
+  type Destination,
+  exchange,
+  openExchange,
+  readExchanged,
+} from './http-exchange.ts'
+import { MissingRules } from './missing-rules.ts'
 import { retryAfterMs } from './retry-after.ts'
+
+/** What a body is, where it is not plain JSON. */
+export const MERGE_PATCH = 'application/merge-patch+json'
+/** Server-side apply; the path names `fieldManager`, and `force=true` where ours is the last word. */
+export const APPLY_PATCH = 'application/apply-patch+yaml'
 
 /** What is asked of the API server. */
 export interface ApiRequest {
-  readonly method: 'GET' | 'POST'
+  /** One that changes something may be sent twice where a kept connection breaks: a repeated POST is then a 409. */
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly body?: string
+  /** Default: `application/json`. */
+  readonly contentType?: string
   readonly accept?: string
+  /**
+   * No pod waits for it: it may take longer, and a server that has no time for it (429, as long as its cache of one
+   * resource is not filled) is still asked for the rest.
+   */
+  readonly background?: boolean
 }
 
 /** An answer that is neither an error of the server's nor of our credentials. */
@@ -22,8 +45,10 @@ export interface ApiResponse {
   readonly body: string
 }
 
-/** Larger than any object in etcd. */
-const MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+/** A watch that the server has begun to answer, or its answer of another status than 200. */
+export type ApiStream =
+  { readonly status: 200; readonly lines: AsyncGenerator<string> } | (ApiResponse & { readonly lines?: never })
+
 /** A mounted token is read again at least so often; kubelet replaces it with 20 % of its life left. */
 const CREDENTIALS_TTL_MS = 60_000
 /** No server may keep us away for longer, whatever it answers. */
@@ -31,6 +56,16 @@ const MAX_PAUSE_MS = 60_000
 const DEFAULT_RETRY_MS = 1_000
 /** The longest that one request may take. */
 const REQUEST_TIMEOUT_MS = 5_000
+const BACKGROUND_TIMEOUT_MS = 30_000
+/** Watches at a time, each on a connection of its own: they would keep reviews waiting in the pool. */
+const MAX_STREAMS = 32
+
+export interface ApiConnectionOptions {
+  readonly clock: Clock
+  readonly maxConnections: number
+  /** Told of each rule that RBAC lacks. */
+  readonly problems?: Problems | undefined
+}
 
 /**
  * HTTPS to the API server over one pool of kept connections. A handshake for each review would cost more than all else
@@ -39,68 +74,117 @@ const REQUEST_TIMEOUT_MS = 5_000
 export class ApiConnection {
   readonly #server: ApiServer
   readonly #clock: Clock
-  readonly #maxConnections: number
+  readonly #pool: ConnectionPool
+  readonly #streams: ConnectionPool
   readonly #deadlines: Deadlines
+  readonly #backgroundDeadlines: Deadlines
+  readonly #rules: MissingRules
   #held: { readonly credentials: Credentials; readonly readAtMs: number } | undefined
   #reading: Promise<Credentials> | undefined
-  #pool: { readonly agent: Agent; readonly key: string; readonly credentials: Credentials } | undefined
   #pausedUntilMs = 0
 
-  constructor(
-    server: ApiServer,
-    { clock, maxConnections }: { readonly clock: Clock; readonly maxConnections: number },
-  ) {
+  constructor(server: ApiServer, { clock, maxConnections, problems }: ApiConnectionOptions) {
     this.#server = server
     this.#clock = clock
-    this.#maxConnections = maxConnections
+    this.#pool = new ConnectionPool({ maxConnections, keepAlive: true })
+    this.#streams = new ConnectionPool({ maxConnections: MAX_STREAMS, keepAlive: false })
     this.#deadlines = new Deadlines(clock, REQUEST_TIMEOUT_MS)
+    this.#backgroundDeadlines = new Deadlines(clock, BACKGROUND_TIMEOUT_MS)
+    this.#rules = new MissingRules(problems)
   }
 
   /**
-   * @throws {@link IdentityError} `kubernetes_unavailable` if the server is not reached, says that it is too busy, fails,
-   *   or does not let us ask; the reason of `signal`.
+   * @throws {@link IdentityError} `kubernetes_forbidden` if a rule is missing, which it names; `kubernetes_unavailable` if
+   *   the server is not reached, says that it is too busy, fails, or does not know us; the reason of `signal`.
    */
   async send(asked: ApiRequest, signal: AbortSignal): Promise<ApiResponse> {
-    signal.throwIfAborted()
-    const pausedMs = this.#pausedUntilMs - this.#clock.monotonicMs()
-    if (pausedMs > 0) throw unavailable('asks us to wait', { afterMs: pausedMs })
-    const response = await this.#attempt(asked, signal, 'retry')
-    const { status } = response.message
-    if (status === 401) this.#held = undefined
-    if (status === 429 || status >= 500) {
-      const afterMs = retryAfterMs(response.message.retryAfter, this.#clock.now())
-      if (afterMs !== undefined) this.#pausedUntilMs = this.#clock.monotonicMs() + Math.min(afterMs, MAX_PAUSE_MS)
-      throw unavailable(`answers ${status}`, { afterMs: Math.min(afterMs ?? DEFAULT_RETRY_MS, MAX_PAUSE_MS) })
+    const { message, body } = await this.#ask(asked, signal, (destination, attempt) =>
+      exchange(asked, destination, signal, attempt),
+    )
+    this.#check(asked, message, body)
+    return { status: message.status, body }
+  }
+
+  /**
+   * A GET whose answer comes line by line until the server or `signal` ends it: a watch. The lines throw
+   * `kubernetes_unavailable` where the connection is lost or breaks `bounds`.
+   *
+   * @throws As {@link send}.
+   */
+  async stream(asked: Omit<ApiRequest, 'body'>, bounds: StreamBounds, signal: AbortSignal): Promise<ApiStream> {
+    const answer = await this.#ask(
+      asked,
+      signal,
+      async (destination, attempt) => {
+        const response = await openExchange(asked, destination, signal, attempt)
+        return response.statusCode === 200 ? response : readExchanged(response)
+      },
+      this.#streams,
+    )
+    if ('message' in answer) {
+      this.#check(asked, answer.message, answer.body)
+      return { status: answer.message.status, body: answer.body }
     }
-    if (status === 401 || status === 403) throw unavailable(`does not allow the broker to ask (${status})`)
-    return { status, body: response.body }
+    this.#rules.allowed(asked.method, asked.path)
+    return { status: 200, lines: this.#lines(answer, bounds, signal) }
   }
 
   close(): void {
-    this.#pool?.agent.destroy()
+    this.#pool.close()
+    this.#streams.close()
+  }
+
+  async #ask<T>(asked: ApiRequest, signal: AbortSignal, work: Work<T>, pool = this.#pool): Promise<T> {
+    signal.throwIfAborted()
+    const pausedMs = this.#pausedUntilMs - this.#clock.monotonicMs()
+    if (pausedMs > 0) throw unavailable('asks us to wait', { afterMs: pausedMs })
+    return this.#attempt({ asked, work, pool }, signal, 'retry')
+  }
+
+  /** Statuses that say nothing of what was asked. */
+  #check({ method, path, background = false }: ApiRequest, message: StatusLine, body: string): void {
+    const { status } = message
+    if (status === 401) this.#held = undefined
+    if (status === 429 || status >= 500) {
+      const afterMs = retryAfterMs(message.retryAfter, this.#clock.now())
+      if (afterMs !== undefined && !background) {
+        this.#pausedUntilMs = this.#clock.monotonicMs() + Math.min(afterMs, MAX_PAUSE_MS)
+      }
+      throw unavailable(`answers ${status}`, { afterMs: Math.min(afterMs ?? DEFAULT_RETRY_MS, MAX_PAUSE_MS) })
+    }
+    if (status === 401) throw unavailable('does not know the broker (401)')
+    if (status === 403) throw this.#rules.forbidden(method, path, body)
+    this.#rules.allowed(method, path)
   }
 
   /** A kept connection may have been closed just as it was used; then, and only then, once more. */
-  async #attempt(asked: ApiRequest, signal: AbortSignal, again: 'retry' | 'last'): Promise<Exchanged> {
+  async #attempt<T>(request: Pending<T>, signal: AbortSignal, again: 'retry' | 'last'): Promise<T> {
+    const { asked, work, pool } = request
     const credentials = await orAborted(this.#credentials(), signal)
     const attempt: Attempt = { reused: false, giveUp: () => {} }
     let late = false
-    const callOff = this.#deadlines.start(() => {
+    const callOff = (asked.background ? this.#backgroundDeadlines : this.#deadlines).start(() => {
       late = true
       attempt.giveUp()
     })
     try {
-      return await exchange(
-        { asked, credentials, url: this.#server.url, agent: this.#agent(credentials) },
-        signal,
-        attempt,
-      )
+      return await work({ url: this.#server.url, agent: pool.agentFor(credentials), credentials }, attempt)
     } catch (error) {
       signal.throwIfAborted()
-      if (again === 'retry' && !late && attempt.reused && isReset(error)) return this.#attempt(asked, signal, 'last')
+      if (again === 'retry' && !late && attempt.reused && isReset(error)) return this.#attempt(request, signal, 'last')
+      if (error instanceof AnswerTooLarge) throw unavailable(TOO_LARGE, { cause: error })
       throw unavailable(late ? 'does not answer in time' : 'is not reached', { cause: error })
     } finally {
       callOff()
+    }
+  }
+
+  async *#lines(response: IncomingMessage, bounds: StreamBounds, signal: AbortSignal): AsyncGenerator<string> {
+    try {
+      yield* answerLines(response, bounds, this.#clock)
+    } catch (error) {
+      signal.throwIfAborted()
+      throw unavailable(`has broken off a watch: ${(error as Error).message}`, { cause: error })
     }
   }
 
@@ -119,83 +203,26 @@ export class ApiConnection {
       throw unavailable('cannot be asked: the credentials cannot be read', { cause: error })
     }
   }
-
-  /** The pool; a new one once the client certificate or the CA has changed, while the old one runs dry. */
-  #agent(credentials: Credentials): Agent {
-    const { tls } = credentials
-    if (this.#pool?.credentials === credentials) return this.#pool.agent
-    const key = [tls.ca, tls.cert, tls.key, tls.servername].map(String).join('\n')
-    if (this.#pool?.key === key) {
-      this.#pool = { ...this.#pool, credentials }
-      return this.#pool.agent
-    }
-    const agent = new Agent({
-      ...tls,
-      keepAlive: true,
-      maxSockets: this.#maxConnections,
-      maxFreeSockets: this.#maxConnections,
-      timeout: 60_000,
-      minVersion: 'TLSv1.2',
-      maxCachedSessions: 0,
-      rejectUnauthorized: true,
-    })
-    this.#pool = { agent, key, credentials }
-    return agent
-  }
 }
 
-/** What is known of a request while it runs. */
-interface Attempt {
-  reused: boolean
-  giveUp: () => void
+type Work<T> = (destination: Destination, attempt: Attempt) => Promise<T>
+
+interface Pending<T> {
+  readonly asked: ApiRequest
+  readonly work: Work<T>
+  readonly pool: ConnectionPool
 }
 
-interface Exchanged {
-  readonly message: { readonly status: number; readonly retryAfter: string | undefined }
-  readonly body: string
+interface StatusLine {
+  readonly status: number
+  readonly retryAfter: string | undefined
 }
 
-function exchange(
-  to: { readonly asked: ApiRequest; readonly credentials: Credentials; readonly url: URL; readonly agent: Agent },
-  signal: AbortSignal,
-  attempt: Attempt,
-): Promise<Exchanged> {
-  const { asked, credentials, url, agent } = to
-  const { body, accept = 'application/json' } = asked
-  return new Promise((resolve, reject) => {
-    const headers = {
-      ...credentials.headers,
-      accept,
-      'user-agent': 'countersign-broker',
-      ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
-    }
-    // A server behind a path, as Rancher's are, keeps it.
-    const path = url.pathname.replace(/\/$/, '') + asked.path
-    const options = { host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port || 443, method: asked.method, path }
-    const sent = request({ ...options, headers, agent, signal }, (response) => {
-      readBody(response).then((text) => {
-        const retryAfter = response.headers['retry-after']
-        resolve({ message: { status: response.statusCode ?? 0, retryAfter }, body: text })
-      }, reject)
-    })
-    attempt.giveUp = () => void sent.destroy(new Error('no answer in time'))
-    sent.on('error', (error) => {
-      attempt.reused = sent.reusedSocket
-      reject(error)
-    })
-    sent.end(body)
-  })
-}
+const TOO_LARGE = 'answers more than is read'
 
-async function readBody(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > MAX_RESPONSE_BYTES) throw new Error(`the answer is larger than ${MAX_RESPONSE_BYTES} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
+/** Whether the answer was larger than we hold: a list asks for smaller pages then. */
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof IdentityError && error.cause instanceof AnswerTooLarge
 }
 
 function isReset(error: unknown): boolean {

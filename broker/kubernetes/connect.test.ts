@@ -66,7 +66,6 @@ test.for([
   { name: 'an hour of Retry-After', fault: { status: 503, headers: { 'retry-after': '3600' } }, retryAfterMs: 60_000 },
   { name: '500', fault: { status: 500 }, retryAfterMs: 1000 },
   { name: '401: credentials that have expired', fault: { status: 401 }, retryAfterMs: 1000 },
-  { name: '403: no RBAC', fault: { status: 403 }, retryAfterMs: 1000 },
   { name: '404: no such API', fault: { status: 404 }, retryAfterMs: 1000 },
   { name: 'something that is not JSON', fault: { status: 201, body: '<html>' }, retryAfterMs: 1000 },
   { name: 'a closed connection', fault: 'reset' as const, retryAfterMs: 1000 },

@@ -35,13 +35,18 @@ const FLAGS = {
 
 const USAGE = `usage: broker --config FILE
        broker config-check FILE
+       broker uninstall-check [--kubeconfig FILE]
        broker --trust-domain NAME --data DIR (--jwks FILE --issuer URL | --kubeconfig FILE) [--listen 127.0.0.1:0]
               [--operations-listen 127.0.0.1:0] [--templates DIR] [--bundle-file FILE.json|FILE.pem]... [--agent NAMESPACE/NAME]...
               [--audience NAME] [--min-ttl 5m] [--max-ttl 24h] [--default-ttl 1h] [--agent-ttl 1h]
               [--issuance-rate PER_SECOND] [--authority-lifetime 14d] [--log-level info]`
 
 /** What the command line asks for. */
-export type Command = { readonly run: BrokerConfig } | { readonly check: string } | { readonly help: string }
+export type Command =
+  | { readonly run: BrokerConfig }
+  | { readonly check: string }
+  | { readonly uninstallCheck: { readonly kubeconfig: string | undefined } }
+  | { readonly help: string }
 
 /** @throws `IdentityError` `config_invalid`. */
 export function readCommand(args: readonly string[]): Command {
@@ -50,6 +55,8 @@ export function readCommand(args: readonly string[]): Command {
   if (positionals[0] === 'config-check' && positionals[1] !== undefined && positionals.length === 2) {
     return { check: positionals[1] }
   }
+  if (positionals[0] === 'uninstall-check' && positionals.length === 1)
+    return { uninstallCheck: uninstallCheckOf(values) }
   if (positionals.length > 0) throw new IdentityError('config_invalid', USAGE)
   const { config, help: _help, ...flags } = values
   if (config === undefined) return { run: configOfFlags(flags) }
@@ -65,6 +72,11 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw new IdentityError('config_invalid', `${(error as Error).message}\n${USAGE}`)
   }
+}
+
+function uninstallCheckOf({ kubeconfig, ...others }: ReturnType<typeof parse>['values']) {
+  if (Object.keys(others).length > 0) throw new IdentityError('config_invalid', USAGE)
+  return { kubeconfig }
 }
 
 type Flags = Omit<ReturnType<typeof parse>['values'], 'config' | 'help'>

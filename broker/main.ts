@@ -10,6 +10,7 @@ import { systemClock } from '../core/runtime/system-clock.ts'
 import { startBroker } from './broker.ts'
 import { checkFile } from './config-check.ts'
 import { type Command, readCommand } from './flags.ts'
+import { uninstallCheck } from './uninstall-check.ts'
 
 async function main(command: Command): Promise<void> {
   if ('help' in command) {
@@ -18,6 +19,12 @@ async function main(command: Command): Promise<void> {
   }
   if ('check' in command) {
     process.stdout.write(`${await checkFile(command.check)}\n`)
+    return
+  }
+  if ('uninstallCheck' in command) {
+    const { mayGo, text } = await uninstallCheck(command.uninstallCheck.kubeconfig, systemClock)
+    process.stdout.write(`${text}\n`)
+    if (!mayGo) process.exitCode = 1
     return
   }
   const config = command.run

@@ -1,0 +1,69 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { systemClock } from '../core/runtime/system-clock.ts'
+import { FakeKubernetes } from '../test/fakes/fake-kubernetes.ts'
+import { readCommand } from './flags.ts'
+import { reportOn, uninstallCheck } from './uninstall-check.ts'
+
+let fake: FakeKubernetes
+beforeAll(async () => {
+  fake = await FakeKubernetes.start()
+})
+afterEach(() => {
+  fake.fault = undefined
+})
+afterAll(() => fake.stop())
+
+const pod = (name: string, driver: string | undefined, phase = 'Running') => ({
+  metadata: { namespace: 'shop', name },
+  spec: {
+    nodeName: 'node-a',
+    volumes: [{ name: 'tmp', emptyDir: {} }, ...(driver ? [{ name: 'v', csi: { driver } }] : [])],
+  },
+  status: { phase },
+})
+const PAGES: Record<string, { items: unknown[]; metadata: { continue?: string } }> = {
+  '': { items: [pod('web', undefined), pod('cart', 'csi.countersign.dev')], metadata: { continue: 'a/b+c=' } },
+  'a/b+c=': {
+    items: [
+      pod('other', 'csi.example.org'),
+      pod('ended', 'csi.countersign.dev', 'Succeeded'),
+      pod('waiting', 'csi.countersign.dev', 'Pending'),
+    ],
+    metadata: {},
+  },
+}
+
+test('names the pods of all pages that use the driver and have not ended', async () => {
+  fake.fault = (path) => {
+    const next = new URL(path, 'https://fake').searchParams.get('continue') ?? ''
+    return { status: 200, body: JSON.stringify(PAGES[next]) }
+  }
+  const { mayGo, text } = await uninstallCheck(fake.adminKubeconfig, systemClock)
+  expect(mayGo).toBe(false)
+  expect(text).toContain(
+    '2 pods still use the driver csi.countersign.dev:\n  shop/cart on node-a\n  shop/waiting on node-a\n',
+  )
+})
+
+test('where no pod uses the driver it may go', async () => {
+  expect(await uninstallCheck(fake.adminKubeconfig, systemClock)).toMatchObject({ mayGo: true })
+})
+
+test('without the rule to list pods it says so, and does not let go', async () => {
+  fake.fault = () => ({ status: 403 })
+  await expect(uninstallCheck(fake.adminKubeconfig, systemClock)).rejects.toMatchObject({
+    code: 'kubernetes_forbidden',
+    message: expect.stringContaining('list pods'),
+  })
+})
+
+test('a list that is long is cut short', () => {
+  const pods = Array.from({ length: 60 }, (_, index) => ({ namespace: 'shop', name: `p${index}`, node: '' }))
+  expect(reportOn(pods).text).toContain('  shop/p49\n  and 10 more\n')
+})
+
+test('is a command of the broker', () => {
+  expect(readCommand(['uninstall-check'])).toEqual({ uninstallCheck: { kubeconfig: undefined } })
+  expect(readCommand(['uninstall-check', '--kubeconfig', '/k'])).toEqual({ uninstallCheck: { kubeconfig: '/k' } })
+  expect(() => readCommand(['uninstall-check', '--data', '/d'])).toThrow('usage')
+})

@@ -22,6 +22,7 @@ import { whileLocked } from './machine/lock.ts'
 import type { State } from './machine/state.ts'
 import { createPlaceholderPod, createToken, type PlaceholderOptions, type TokenOptions } from './tokens.ts'
 import { binariesFrom } from './tools/build.ts'
+import { createVolume, deleteVolumeFolder } from './volumes.ts'
 
 /** A running cluster of two nodes: what a test needs of it. */
 export class Cluster {
@@ -113,6 +114,17 @@ export class Cluster {
     // Without the grace period: busybox as first process does not listen to SIGTERM.
     await this.kubectl(['delete', 'pods', '--all', '--namespace', name, '--grace-period=1', '--wait=false'])
     await this.kubectl(['delete', 'namespace', name, '--ignore-not-found', '--timeout=50s'])
+  }
+
+  /** Makes a PersistentVolume that both nodes can mount, of the default StorageClass. */
+  async createVolume(name: string, size = '2Gi'): Promise<void> {
+    await this.apply(await createVolume(name, size))
+  }
+
+  /** Removes it and all that is in it; its claim should be gone by then. */
+  async deleteVolume(name: string): Promise<void> {
+    await this.kubectl(['delete', 'persistentvolume', name, '--ignore-not-found', '--timeout=30s'])
+    await deleteVolumeFolder(name)
   }
 
   async pod(namespace: string, name: string): Promise<Pod> {

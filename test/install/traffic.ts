@@ -1,0 +1,93 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import { createInterface } from 'node:readline'
+import { waitFor } from '../cluster/base/wait.ts'
+import type { Report } from './report.ts'
+
+/** Of all callers together. */
+export interface Totals {
+  readonly handshakes: number
+  readonly failed: number
+  readonly resumed: number
+  readonly errors: readonly string[]
+}
+
+/** How many new handshakes a second there must be while something is done. */
+export const LEAST_PER_SECOND = 50
+/** After what was done, so that what it broke late is seen too. */
+const AFTERMATH_MS = 4_000
+
+/** Hears from the callers in their pods what they have counted. */
+export class Traffic {
+  readonly #server: Server
+  readonly #reports = new Map<string, Report>()
+
+  private constructor(server: Server) {
+    this.#server = server
+    server.on('connection', (socket) => {
+      socket.on('error', () => socket.destroy())
+      createInterface({ input: socket }).on('line', (line) => {
+        const report = JSON.parse(line) as Report
+        this.#reports.set(report.pod, report)
+      })
+    })
+  }
+
+  static async listen(host: string): Promise<Traffic> {
+    const server = createServer().listen(0, host)
+    await once(server, 'listening')
+    return new Traffic(server)
+  }
+
+  get address(): string {
+    const { address, port } = this.#server.address() as AddressInfo
+    return `${address}:${port}`
+  }
+
+  get totals(): Totals {
+    const reports = [...this.#reports.values()]
+    const sum = (of: 'handshakes' | 'failed' | 'resumed') => reports.reduce((total, report) => total + report[of], 0)
+    const errors = reports.flatMap(({ pod, errors }) => errors.map((error) => `${pod}: ${error}`))
+    return { handshakes: sum('handshakes'), failed: sum('failed'), resumed: sum('resumed'), errors }
+  }
+
+  /** How many certificates the callers have had, and have been shown. */
+  get certificates(): { readonly ours: number; readonly theirs: number } {
+    const reports = [...this.#reports.values()]
+    const count = (of: 'ours' | 'theirs') => new Set(reports.flatMap((report) => report[of])).size
+    return { ours: count('ours'), theirs: count('theirs') }
+  }
+
+  /** Waits until `callers` of them have made handshakes. */
+  async flows(callers: number): Promise<void> {
+    await waitFor(`handshakes of ${callers} callers`, () => {
+      return [...this.#reports.values()].filter(({ handshakes }) => handshakes > 10).length >= callers
+    })
+  }
+
+  /**
+   * Does something under load.
+   *
+   * @returns what there was meanwhile, in words
+   * @throws if a handshake failed or was none, or if there were too few
+   */
+  async during(action: () => Promise<void>): Promise<string> {
+    const [before, begin] = [this.totals, performance.now()]
+    await action()
+    const tookMs = performance.now() - begin
+    await new Promise((resolve) => setTimeout(resolve, AFTERMATH_MS))
+    const [after, seconds] = [this.totals, (performance.now() - begin) / 1000]
+    const handshakes = after.handshakes - before.handshakes
+    const perSecond = handshakes / seconds
+    const said = `${(tookMs / 1000).toFixed(1)} s; ${handshakes} new handshakes, ${perSecond.toFixed(0)} a second`
+    const failed = after.failed - before.failed
+    if (failed > 0) throw new Error(`${failed} handshakes failed (${said})\n${after.errors.join('\n')}`)
+    if (after.resumed > 0) throw new Error(`${after.resumed} handshakes were resumed sessions`)
+    if (perSecond < LEAST_PER_SECOND) throw new Error(`too few handshakes: ${said}`)
+    return `${said}, none failed`
+  }
+
+  close(): void {
+    this.#server.close()
+  }
+}

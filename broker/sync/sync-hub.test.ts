@@ -138,6 +138,14 @@ describe('acknowledgements', () => {
     expect(missing(6n, 'node-a')).toEqual(['node-a'])
   })
 
+  test('of a kind that was never published leave nothing behind', () => {
+    publish(5n)
+    const kept = () => process.memoryUsage().heapUsed
+    const before = kept()
+    for (let kind = 1_000; kind < 200_000; kind += 1) hub.acknowledge('node-a', kind as RevisionKind, 0n)
+    expect(kept() - before).toBeLessThan(16 * 1024 * 1024)
+  })
+
   test('of one kind say nothing about another', () => {
     publish(5n)
     publish(5n, PEERS)

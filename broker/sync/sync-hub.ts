@@ -74,9 +74,10 @@ export class SyncHub {
   }
 
   acknowledge(nodeName: string, kind: RevisionKind, revision: bigint): void {
-    const published = this.#current.get(kind)?.revision.revision ?? 0n
-    // A node cannot have enforced what was never sent; believing it would open the gate of a later rotation.
-    if (revision > published) return
+    const published = this.#current.get(kind)?.revision.revision
+    // A node cannot have enforced what was never sent; believing it would open the gate of a later rotation. Nor is a kind
+    // remembered that only the node knows: there are as many as numbers.
+    if (published === undefined || revision > published) return
     let acknowledgements = this.#acknowledgements.get(kind)
     if (!acknowledgements) this.#acknowledgements.set(kind, (acknowledgements = new Acknowledgements()))
     acknowledgements.acknowledge(nodeName, revision)

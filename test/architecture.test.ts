@@ -31,13 +31,47 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'agent/csi': [...CORE, 'proto', 'agent/workloads', 'agent/volume'],
   'agent/directory': [...CORE, 'agent/workloads', 'agent/volume'],
   agent: ['core', 'proto', 'agent'],
+  'cli/installation': [],
+  'cli/exit': ['core/runtime'],
+  'cli/checks': [...CORE, 'proto', 'cli/installation'],
+  'cli/trust': CORE,
+  'cli/svid': [...CORE, 'proto'],
+  'cli/broker': [...CORE, 'proto'],
+  'cli/kubernetes': [...CORE, 'cli/installation', 'cli/trust'],
+  'cli/explain': ['proto', 'cli/installation', 'cli/checks'],
+  'cli/facts': [
+    ...CORE,
+    'proto',
+    'cli/installation',
+    'cli/exit',
+    'cli/checks',
+    'cli/explain',
+    'cli/kubernetes',
+    'cli/broker',
+  ],
+  'cli/output': ['core/runtime', 'cli/checks'],
+  'cli/session': [...CORE, 'cli/installation', 'cli/kubernetes', 'cli/broker', 'cli/trust'],
+  'cli/completion': [],
+  'cli/commands': ['core', 'proto', 'cli'],
+  cli: ['core', 'proto', 'cli'],
 }
 
 /** Third-party packages that only some folders may import, by the beginning of the specifier. */
 const ONLY_IN: Record<string, readonly string[]> = {
   'node-forge': ['core/pki'],
-  '@kubernetes/client-node': ['broker/kubernetes'],
-  '@grpc/grpc-js': ['proto', 'broker/api', 'broker', 'agent/csi', 'agent/workload-api', 'agent/broker-client', 'agent'],
+  '@kubernetes/client-node': ['broker/kubernetes', 'cli/kubernetes', 'cli/facts'],
+  '@grpc/grpc-js': [
+    'proto',
+    'broker/api',
+    'broker',
+    'agent/csi',
+    'agent/workload-api',
+    'agent/broker-client',
+    'agent',
+    'cli/broker',
+    'cli/svid',
+  ],
+  commander: ['cli', 'cli/commands', 'cli/completion'],
   'node:sqlite': ['broker/ledger'],
 }
 
@@ -52,7 +86,7 @@ function folderOf(file: string): string {
 
 function mayImport(from: string, to: string): boolean {
   const allowed = MAY_IMPORT[from] ?? []
-  const wires = from === 'broker' || from === 'agent'
+  const wires = from === 'broker' || from === 'agent' || from === 'cli' || from === 'cli/commands'
   return from === to || allowed.includes(to) || (wires && allowed.some((root) => to.startsWith(`${root}/`)))
 }
 

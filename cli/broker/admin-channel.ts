@@ -1,0 +1,67 @@
+import { Client } from '@grpc/grpc-js'
+import type { Clock } from '../../core/runtime/clock.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import type { X509Bundle } from '../../core/spiffe/bundle.ts'
+import { verifyBroker } from '../../core/spiffe/verify-broker.ts'
+import { AdminService } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
+import { serviceClient, type ServiceClient, type UnaryOptions } from '../../proto/grpc-client.ts'
+import { SpiffeCredentials } from '../../proto/spiffe-credentials.ts'
+
+/** The broker's admin API, to be asked. */
+export interface AdminChannel {
+  /** Asks; says why when there is no connection. */
+  ask<T>(call: (service: ServiceClient<typeof AdminService>, options: UnaryOptions) => Promise<T>): Promise<T>
+  close(): void
+}
+
+interface Options {
+  /** `host:port`. */
+  readonly address: string
+  /** Whom to take for the broker. */
+  readonly bundle: X509Bundle
+  /** A bearer token of the admin audience. */
+  readonly token: string
+  readonly clock: Clock
+  readonly timeoutMs: number
+  /** Why what leads to the address failed, if that is known. */
+  readonly pathFailure?: () => unknown
+}
+
+const CHANNEL_OPTIONS = {
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_http_proxy': 0,
+  'grpc.enable_retries': 0,
+  'grpc.service_config_disable_resolution': 1,
+  // Explanations of many pods, and pages of 500.
+  'grpc.max_receive_message_length': 16 * 1024 * 1024,
+}
+
+/** Opens a channel; the token is sent only once the other side has proven to be the broker of the bundle. */
+export function openAdminChannel(options: Options): AdminChannel {
+  const { address, bundle, token, clock, timeoutMs, pathFailure } = options
+  const credentials = new SpiffeCredentials({
+    verify: (chain) => void verifyBroker(chain, bundle, clock.now()),
+    clock,
+  })
+  const client = new Client(address, credentials, CHANNEL_OPTIONS)
+  const service = serviceClient(AdminService, client, () => clock.now().getTime())
+  return {
+    async ask(call) {
+      try {
+        return await call(service, { timeoutMs, metadata: { authorization: `Bearer ${token}` } })
+      } catch (error) {
+        throw explained(error, address, pathFailure?.() ?? credentials.failure)
+      }
+    },
+    close: () => client.close(),
+  }
+}
+
+/** gRPC says of a connection that failed only that it failed. */
+function explained(error: unknown, address: string, failure: unknown): unknown {
+  if (!(error instanceof IdentityError) || error.code !== 'broker_unavailable') return error
+  if (failure instanceof IdentityError) return failure
+  const details = (error.cause as { readonly details?: unknown } | undefined)?.details
+  const why = failure instanceof Error ? failure.message : typeof details === 'string' ? details : error.message
+  return new IdentityError('broker_unavailable', `the broker at ${address} cannot be asked: ${why}`, { cause: error })
+}

@@ -1,0 +1,15 @@
+import type { Command } from 'commander'
+import type { Clock } from '../../core/runtime/clock.ts'
+import type { Exit } from '../exit/exit-code.ts'
+import type { Terminal } from '../output/terminal.ts'
+import type { Session } from '../session/session.ts'
+
+/** What a command is run with. */
+export interface CommandContext {
+  readonly out: Terminal
+  readonly clock: Clock
+  /** What the global flags lead to; closed when the command ends. */
+  session(command: Command): Session
+  /** How the program ends, if not well. */
+  end(exit: Exit): void
+}

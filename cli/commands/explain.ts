@@ -1,0 +1,112 @@
+import { toJson } from '@bufbuild/protobuf'
+import type { Command } from 'commander'
+import {
+  type ExplainPodResponse,
+  ExplainPodResponseSchema,
+  type Identity,
+  IdentitySchema,
+  type Refusal,
+} from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
+import { type Read, valueOf } from '../checks/check.ts'
+import { kubernetesSteps } from '../explain/explanation.ts'
+import { type Explanation, mergeExplanation } from '../explain/merge.ts'
+import { attempt } from '../facts/attempt.ts'
+import { gatherPodFacts } from '../facts/pod-facts.ts'
+import { markOf } from '../output/check-report.ts'
+import { jsonText } from '../output/json.ts'
+import { printable, type Terminal } from '../output/terminal.ts'
+import { fromNow } from '../output/time.ts'
+import type { Session } from '../session/session.ts'
+import type { CommandContext } from './command-context.ts'
+
+export function addExplainCommand(program: Command, context: CommandContext): void {
+  const explain = program
+    .command('explain')
+    .summary('why a pod has its identity, or none')
+    .description('Explains, step by step.')
+  explain
+    .command('pod')
+    .summary('every step from the pod to its identity, with its outcome')
+    .description(
+      'Every step from a pod to its identity: what the broker did and found, and what kubelet says. Ends with 0 if the pod has an identity and nothing stands in the way of the next one.',
+    )
+    .argument('<name>', 'the pod; of the namespace of --namespace, or of the context')
+    .action(async (name: string, _flags: object, command: Command) => {
+      const session = context.session(command)
+      const namespace = await session.namespace()
+      const [facts, answer] = await Promise.all([
+        gatherPodFacts(await session.cluster(), namespace, name),
+        attempt(() => askBroker(session, namespace, name)),
+      ])
+      const explanation = mergeExplanation(
+        kubernetesSteps(facts),
+        'value' in answer ? answer.value : { failure: answer.failure.message },
+      )
+      context.out.write(
+        session.options.json
+          ? jsonText(explanationDocument(explanation, answer))
+          : explanationText(
+              { pod: `${namespace}/${name}`, explanation, answer: valueOf(answer), now: context.clock.now() },
+              context.out,
+            ),
+      )
+      if (!explanation.hasIdentity) context.end('failed')
+    })
+}
+
+async function askBroker(session: Session, namespace: string, name: string): Promise<ExplainPodResponse> {
+  const admin = await session.admin()
+  return admin.ask((service, options) => service.explainPod({ namespace, name }, options))
+}
+
+function explanationDocument({ hasIdentity, summary, steps }: Explanation, answer: Read<ExplainPodResponse>): object {
+  return {
+    hasIdentity,
+    summary,
+    steps,
+    ...('value' in answer
+      ? { broker: toJson(ExplainPodResponseSchema, answer.value) }
+      : { brokerFailure: answer.failure }),
+    identities: (valueOf(answer)?.identities ?? []).map((each) => toJson(IdentitySchema, each)),
+  }
+}
+
+interface Rendered {
+  readonly pod: string
+  readonly explanation: Explanation
+  readonly answer: ExplainPodResponse | undefined
+  readonly now: Date
+}
+
+export function explanationText(
+  { pod, explanation, answer, now }: Rendered,
+  terminal: Pick<Terminal, 'hasColour'>,
+): string {
+  const { hasIdentity, summary, steps } = explanation
+  const width = Math.max(...steps.map(({ name }) => name.length))
+  const lines = steps.flatMap(({ name, outcome, found, code, remedy }) => [
+    `  ${markOf(outcome, terminal)} ${name.padEnd(width)}  ${printable(code === undefined || found.includes(code) ? found : `${found} (${code})`)}`,
+    ...(remedy ? [`    ${' '.repeat(width)}  → ${printable(remedy)}`] : []),
+  ])
+  const parts = [
+    [`${markOf(hasIdentity ? 'pass' : 'fail', terminal)} ${pod}: ${printable(summary)}`, '', ...lines],
+    ...(answer?.identities.length
+      ? [['SVIDs, newest first:', ...answer.identities.map((each) => `  ${svidLine(each, now)}`)]]
+      : []),
+    ...(answer?.refusals.length
+      ? [['Refusals, newest first:', ...answer.refusals.map((each) => `  ${refusalLine(each, now)}`)]]
+      : []),
+    ...(answer?.nextRenewal ? [[`Next renewal: ${fromNow(answer.nextRenewal, now)}`]] : []),
+  ]
+  return `${parts.map((part) => part.join('\n')).join('\n\n')}\n`
+}
+
+function svidLine({ spiffeId, serialNumber, issuedAt, notAfter }: Identity, now: Date): string {
+  return printable(
+    `${spiffeId}, serial number ${serialNumber}, issued ${fromNow(issuedAt, now)}, expires ${fromNow(notAfter, now)}`,
+  )
+}
+
+function refusalLine({ at, code, reason, meaning }: Refusal, now: Date): string {
+  return printable(`${fromNow(at, now)}: ${code}: ${reason || meaning}`)
+}

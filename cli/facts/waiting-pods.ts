@@ -1,0 +1,72 @@
+import { ERROR_CODES, isErrorCode } from '../../core/runtime/error-codes.ts'
+import { type ExplainPodResponse, StepOutcome } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
+import type { AdminChannel } from '../broker/admin-channel.ts'
+import type { WaitingPod } from '../checks/facts.ts'
+import { type PodFact, podFact } from '../checks/pod-fact.ts'
+import { CSI_DRIVER } from '../installation/names.ts'
+import type { Cluster } from '../kubernetes/cluster.ts'
+import { everyPage } from '../kubernetes/every-page.ts'
+import { attempt } from './attempt.ts'
+
+/** So many are looked into: whoever has more of them waiting has one reason for most. */
+const MAX_PODS = 20
+/** A pod that was made just now waits for its volume as every pod does. */
+const ORDINARY_WAIT_MS = 10_000
+
+/** Pods that wait for a volume of ours, with what kubelet and the broker say of it. */
+export async function waitingPods(
+  cluster: Cluster,
+  { admin, now }: { readonly admin: AdminChannel | undefined; readonly now: Date },
+): Promise<WaitingPod[]> {
+  const pending = await cluster.call('list pods', ({ core }) =>
+    everyPage((page) => core.listPodForAllNamespaces({ fieldSelector: 'status.phase=Pending', ...page })),
+  )
+  const ours = pending
+    .filter(({ metadata }) => now.getTime() - (metadata?.creationTimestamp?.getTime() ?? 0) > ORDINARY_WAIT_MS)
+    .map((pod) => ({
+      fact: podFact(pod, CSI_DRIVER),
+      started: hasStarted(pod.status?.initContainerStatuses, pod.status?.containerStatuses),
+    }))
+    .filter(({ fact, started }) => fact.volumes.length > 0 && !fact.isBeingDeleted && !started)
+  return Promise.all(
+    ours.slice(0, MAX_PODS).map(async ({ fact: pod }) => {
+      const failures = await attempt(() => mountFailures(cluster, pod))
+      const explained = admin && (await attempt(() => explain(admin, pod)))
+      return {
+        pod,
+        mountFailures: 'value' in failures ? failures.value : [],
+        ...(explained && 'value' in explained && { explained: reasonOf(explained.value) }),
+      }
+    }),
+  )
+}
+
+/** A container that was made has its volumes: what it waits for now is another matter. */
+export function hasStarted(...lists: readonly (readonly { readonly containerID?: string }[] | undefined)[]): boolean {
+  return lists.some((statuses) => statuses?.some(({ containerID }) => containerID !== undefined && containerID !== ''))
+}
+
+/** What kubelet said of the pod's volumes, newest first. */
+export async function mountFailures(cluster: Cluster, { namespace, uid }: PodFact): Promise<string[]> {
+  const events = await cluster.call(`list events in namespace ${namespace}`, ({ core }) =>
+    everyPage((page) =>
+      core.listNamespacedEvent({ namespace, fieldSelector: `involvedObject.uid=${uid},reason=FailedMount`, ...page }),
+    ),
+  )
+  const at = ({ lastTimestamp, eventTime, firstTimestamp }: (typeof events)[number]) =>
+    (lastTimestamp ?? eventTime ?? firstTimestamp)?.getTime() ?? 0
+  return events.toSorted((one, other) => at(other) - at(one)).flatMap(({ message }) => message ?? [])
+}
+
+function explain(admin: AdminChannel, { namespace, name }: PodFact): Promise<ExplainPodResponse> {
+  return admin.ask((service, options) => service.explainPod({ namespace, name }, options))
+}
+
+function reasonOf({ summary, steps, refusals }: ExplainPodResponse): NonNullable<WaitingPod['explained']> {
+  const failed = steps.find(({ outcome }) => outcome === StepOutcome.FAILED)
+  if (failed)
+    return { summary: [failed.code, failed.found].filter(Boolean).join(': '), remedy: failed.remedy || undefined }
+  const [last] = refusals
+  const remedy = last && (last.remedy || (isErrorCode(last.code) ? ERROR_CODES[last.code].remedy : undefined))
+  return { summary: last ? `${last.code}: ${last.reason || last.meaning}` : summary, remedy }
+}

@@ -1,0 +1,85 @@
+import { PassThrough } from 'node:stream'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import { CSI_DRIVER } from '../installation/names.ts'
+import type { Cluster } from './cluster.ts'
+
+/** A certificate chain and a bundle take a few KiB. */
+const MAX_BYTES = 1024 * 1024
+
+/** Where a pod has a volume of ours. */
+export interface MountedVolume {
+  readonly container: string
+  readonly path: string
+}
+
+/** The first container of a pod that mounts a volume of ours. */
+export async function mountedVolume(cluster: Cluster, namespace: string, pod: string): Promise<MountedVolume> {
+  const found = await cluster.find(`get pods ${pod} in namespace ${namespace}`, ({ core }) =>
+    core.readNamespacedPod({ namespace, name: pod }),
+  )
+  if (!found) throw new IdentityError('identity_not_found', `there is no pod ${namespace}/${pod}`)
+  const ours = new Set(found.spec?.volumes?.flatMap(({ name, csi }) => (csi?.driver === CSI_DRIVER ? [name] : [])))
+  for (const { name: container, volumeMounts } of found.spec?.containers ?? []) {
+    const mount = volumeMounts?.find(({ name }) => ours.has(name))
+    if (mount) return { container, path: mount.mountPath }
+  }
+  throw new IdentityError('identity_not_found', `pod ${namespace}/${pod} mounts no volume of ${CSI_DRIVER}`)
+}
+
+/**
+ * Reads a file in a container by `cat`, as `kubectl exec` would.
+ *
+ * @throws {@link IdentityError} `kubernetes_forbidden`, `request_invalid` if the container has no `cat`.
+ */
+export async function readPodFile(
+  cluster: Cluster,
+  {
+    namespace,
+    pod,
+    container,
+    file,
+    timeoutMs,
+  }: { namespace: string; pod: string; container: string; file: string; timeoutMs: number },
+): Promise<string> {
+  const { Exec } = await import('@kubernetes/client-node')
+  const what = `read ${file} in container ${container} of ${namespace}/${pod}`
+  const streams = { out: collect(), err: collect() }
+  const signal = AbortSignal.timeout(timeoutMs)
+  const status = await new Promise<{ readonly status?: string; readonly message?: string }>((resolve, reject) => {
+    const late = () => reject(new IdentityError('deadline_exceeded', `no answer in time: ${what}`))
+    signal.addEventListener('abort', late, { once: true })
+    new Exec(cluster.kubeConfig)
+      .exec(namespace, pod, container, ['cat', file], streams.out.stream, streams.err.stream, null, false, resolve)
+      .then(
+        (connection) => {
+          signal.addEventListener('abort', () => connection.close(), { once: true })
+          connection.addEventListener('close', () =>
+            reject(new IdentityError('kubernetes_unavailable', `the connection ended: ${what}`)),
+          )
+        },
+        (error: unknown) => reject(refusal(error, what, namespace)),
+      )
+  })
+  if (status.status === 'Success') return streams.out.text()
+  throw new IdentityError(
+    'request_invalid',
+    `cannot ${what}: ${(status.message ?? streams.err.text()).trim()} (it needs cat in the image; countersign explain pod and identity list need nothing there)`,
+  )
+}
+
+function collect() {
+  const stream = new PassThrough()
+  let text = ''
+  stream.on('data', (chunk: Buffer) => (text = (text + chunk.toString()).slice(0, MAX_BYTES)))
+  return { stream, text: () => text }
+}
+
+function refusal(error: unknown, what: string, namespace: string): IdentityError {
+  const message = String((error as { readonly message?: unknown }).message ?? error)
+  if (message.includes('403'))
+    return new IdentityError(
+      'kubernetes_forbidden',
+      `you may not ${what}: create pods/exec in namespace ${namespace} is missing`,
+    )
+  return new IdentityError('kubernetes_unavailable', `cannot ${what}: ${message}`)
+}

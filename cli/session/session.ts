@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises'
+import type { Clock } from '../../core/runtime/clock.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import type { X509Bundle } from '../../core/spiffe/bundle.ts'
+import { type AdminChannel, openAdminChannel } from '../broker/admin-channel.ts'
+import { ADMIN_PORT, BROKER_SELECTOR, SYSTEM_NAMESPACE, TRUST_BUNDLE } from '../installation/names.ts'
+import { mintAdminToken } from '../kubernetes/admin-token.ts'
+import { type Cluster, openCluster } from '../kubernetes/cluster.ts'
+import { forwardPort } from '../kubernetes/port-forward.ts'
+import { readyPod } from '../kubernetes/ready-pod.ts'
+import { publishedBundle } from '../kubernetes/published-bundle.ts'
+import type { GlobalOptions } from './options.ts'
+import { readTrustBundle } from '../trust/trust-bundle.ts'
+
+/** What a command works with; each part is opened when it is first asked for, and only once. */
+export class Session {
+  readonly options: GlobalOptions
+  readonly clock: Clock
+  readonly #closers: (() => void)[] = []
+  #cluster: Promise<Cluster> | undefined
+  #admin: Promise<AdminChannel> | undefined
+
+  constructor(options: GlobalOptions, clock: Clock) {
+    this.options = options
+    this.clock = clock
+  }
+
+  cluster(): Promise<Cluster> {
+    const { kubeconfig, context, requestTimeoutMs } = this.options
+    return (this.#cluster ??= openCluster({ kubeconfig, context, requestTimeoutMs }))
+  }
+
+  /** The namespace of the flag, else that of the context. */
+  async namespace(): Promise<string> {
+    return this.options.namespace ?? (await this.cluster()).namespace
+  }
+
+  /** What the ConfigMap of the installation holds; `undefined` without it. */
+  async publishedBundle(): Promise<X509Bundle | undefined> {
+    return publishedBundle(await this.cluster(), this.options.trustDomain)
+  }
+
+  /** What the broker is known by. */
+  async trustBundle(): Promise<X509Bundle> {
+    const { bundleFile, trustDomain } = this.options
+    if (bundleFile !== undefined) return readTrustBundle(await readText(bundleFile), trustDomain)
+    const published = await this.publishedBundle()
+    if (published) return published
+    throw new IdentityError(
+      'broker_unavailable',
+      `the broker cannot be known: there is no ConfigMap ${TRUST_BUNDLE.namespace}/${TRUST_BUNDLE.name} with a trust bundle; give --bundle-file`,
+    )
+  }
+
+  /** The broker's admin API. */
+  admin(): Promise<AdminChannel> {
+    return (this.#admin ??= this.#openAdmin())
+  }
+
+  close(): void {
+    for (const close of this.#closers) close()
+  }
+
+  async #openAdmin(): Promise<AdminChannel> {
+    const { broker, tokenFile, requestTimeoutMs: timeoutMs } = this.options
+    const bundle = await this.trustBundle()
+    const token =
+      tokenFile === undefined
+        ? await mintAdminToken(await this.cluster(), bundle.trustDomain)
+        : (await readText(tokenFile)).trim()
+    const path = broker === undefined ? await this.#forward() : { address: broker }
+    const channel = openAdminChannel({
+      address: path.address,
+      bundle,
+      token,
+      clock: this.clock,
+      timeoutMs,
+      ...('failure' in path && { pathFailure: path.failure }),
+    })
+    this.#closers.push(() => channel.close())
+    return channel
+  }
+
+  async #forward() {
+    const cluster = await this.cluster()
+    const pod = await readyPod(cluster, SYSTEM_NAMESPACE, BROKER_SELECTOR)
+    const forward = await forwardPort(cluster, { namespace: SYSTEM_NAMESPACE, pod, port: ADMIN_PORT })
+    this.#closers.push(() => forward.close())
+    return forward
+  }
+}
+
+/** @throws {@link IdentityError} `config_invalid`, with the path and nothing of the contents. */
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw new IdentityError(
+      'config_invalid',
+      `${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'}`,
+    )
+  }
+}

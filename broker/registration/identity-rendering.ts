@@ -1,15 +1,14 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
-import type { TokenFacts } from '../attestation/attested.ts'
 import type { IdentityTemplate } from './identity-template.ts'
-import type { Labels } from './pod-facts.ts'
+import type { Labels, PodDescription } from './pod-facts.ts'
 import { type Fact, nameOf, type TemplateText } from './template-text.ts'
 
 /** All that can be put in for a placeholder. Nothing of it comes from a request. */
 export interface RenderingFacts {
   readonly trustDomain: TrustDomain
-  readonly pod: TokenFacts
+  readonly pod: PodDescription
   /** Known only where the template needs them, see {@link needsLabels}. */
   readonly podLabels: Labels | undefined
   readonly namespaceLabels: Labels | undefined

@@ -23,6 +23,11 @@ export interface IdentityTemplate {
   readonly commonName: TemplateText | undefined
   readonly hint: string
   readonly federatesWith: readonly TrustDomain[]
+  /**
+   * Why it gives nobody an identity: the object is wrong, and no good version of it is known. It still claims the pods
+   * that it selects, since another template would give them an identity that nobody meant.
+   */
+  readonly unusable?: string
 }
 
 const DEFAULT_SPIFFE_ID = 'spiffe://{{ trustDomain }}/ns/{{ namespace }}/sa/{{ serviceAccount }}'

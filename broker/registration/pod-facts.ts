@@ -1,3 +1,5 @@
+import type { TokenFacts } from '../attestation/attested.ts'
+
 export type Labels = ReadonlyMap<string, string>
 
 /** Which pod is meant: the name may have passed on to another one, the UID does not. */
@@ -6,6 +8,9 @@ export interface PodName {
   readonly podName: string
   readonly podUid: string
 }
+
+/** What a template can select by and name, labels apart. */
+export type PodDescription = Pick<TokenFacts, 'namespace' | 'serviceAccount' | 'podName' | 'podUid' | 'nodeName'>
 
 /**
  * Facts that no token carries, asked for only where a template needs them. Whoever may patch pods may write labels; the

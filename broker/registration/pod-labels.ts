@@ -1,16 +1,15 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
-import type { AttestedPod } from '../attestation/attested.ts'
-import type { Labels, PodFacts } from './pod-facts.ts'
+import type { Labels, PodFacts, PodName } from './pod-facts.ts'
 
 /** The labels of one pod and of its namespace, looked up at most once each and only when they are asked for. */
 export class PodLabels {
   readonly #facts: PodFacts | undefined
-  readonly #pod: AttestedPod
+  readonly #pod: PodName
   readonly #signal: AbortSignal
   #ofPod: Promise<Labels> | undefined
   #ofNamespace: Promise<Labels> | undefined
 
-  constructor(facts: PodFacts | undefined, pod: AttestedPod, signal: AbortSignal) {
+  constructor(facts: PodFacts | undefined, pod: PodName, signal: AbortSignal) {
     this.#facts = facts
     this.#pod = pod
     this.#signal = signal

@@ -1,14 +1,13 @@
 import type { KeyType } from '../../core/pki/key.ts'
-import { formatDuration } from '../../core/runtime/duration.ts'
-import { IdentityError } from '../../core/runtime/errors.ts'
 import type { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
-import type { AttestedPod } from '../attestation/attested.ts'
-import { needsLabels, renderNames } from './identity-rendering.ts'
+import { explainRegistration, identityBy, type RegistrationExplanation, theOnly } from './explain-registration.ts'
+import { needsLabels } from './identity-rendering.ts'
 import { BUILT_IN_TEMPLATE, type IdentityTemplate } from './identity-template.ts'
 import { asksForLabels, selects } from './label-selector.ts'
-import type { PodFacts } from './pod-facts.ts'
+import type { PodDescription, PodFacts } from './pod-facts.ts'
 import { PodLabels } from './pod-labels.ts'
+import { labelsToSelect, TemplateIndex } from './template-selection.ts'
 import type { TemplateSource } from './template-source.ts'
 
 /** What is issued to a workload, as its template says. */
@@ -48,69 +47,67 @@ export class Registrations {
     this.#bounds = bounds
   }
 
+  /** Where the templates come from. */
+  get templates(): TemplateSource {
+    return this.#dependencies.templates
+  }
+
   /**
    * The identity that the one template which selects the pod gives it. Where no template was written at all, the
-   * built-in one does; two that match refuse, since guessing would give an identity that nobody meant.
+   * built-in one does.
    *
-   * @throws {@link IdentityError} `template_not_matched`, `template_ambiguous`, `template_unrenderable`,
-   *   `spiffe_id_reserved`, `ttl_out_of_bounds`, and what {@link PodFacts} throws.
+   * @throws `IdentityError` `template_not_matched`, `template_ambiguous`, `object_invalid`, `template_unrenderable`,
+   *   `spiffe_id_reserved`, `ttl_out_of_bounds`; what {@link PodFacts} and {@link TemplateSource} throw.
    */
-  async identityOf(pod: AttestedPod, signal: AbortSignal): Promise<WorkloadIdentity> {
+  async identityOf(pod: PodDescription, signal: AbortSignal): Promise<WorkloadIdentity> {
     const { templates, podFacts, trustDomain } = this.#dependencies
     const all = templates.current()
     const labels = new PodLabels(podFacts, pod, signal)
-    const template = all.length === 0 ? BUILT_IN_TEMPLATE : await theOneThatSelects(all, pod, labels)
+    const template = all.length === 0 ? BUILT_IN_TEMPLATE : theOnly(await selecting(all, pod, labels))
     const needed = needsLabels(template)
-    const names = renderNames(template, {
+    const facts = {
       trustDomain,
       pod,
       podLabels: needed.pod ? await labels.ofPod() : undefined,
       namespaceLabels: needed.namespace ? await labels.ofNamespace() : undefined,
-    })
-    const { keyType, hint, name } = template
-    return { ...names, ttlMs: this.#ttlOf(template), keyType, hint, template: name }
+    }
+    return identityBy(template, facts, this.#bounds)
   }
 
-  #ttlOf({ ttlMs }: IdentityTemplate): number {
-    const { minTtlMs, maxTtlMs, defaultTtlMs } = this.#bounds
-    const ttl = ttlMs ?? defaultTtlMs
-    if (ttl >= minTtlMs && ttl <= maxTtlMs) return ttl
-    const [asked, least, most] = [ttl, minTtlMs, maxTtlMs].map(formatDuration)
-    throw new IdentityError('ttl_out_of_bounds', `the template's ttl ${asked} is not within ${least} and ${most}`)
+  /** As {@link identityOf}, with the part that each template has in it; what would be thrown is its `refusal`. */
+  async explain(pod: PodDescription, signal: AbortSignal): Promise<RegistrationExplanation> {
+    const { templates, podFacts, trustDomain } = this.#dependencies
+    try {
+      const all = templates.current()
+      const labels = new PodLabels(podFacts, pod, signal)
+      const toSelect = labelsToSelect(TemplateIndex.of(all).candidates(pod))
+      const needs = (kind: 'pod' | 'namespace') => toSelect[kind] || all.some((one) => needsLabels(one)[kind])
+      const facts = {
+        trustDomain,
+        pod,
+        podLabels: needs('pod') ? await labels.ofPod() : undefined,
+        namespaceLabels: needs('namespace') ? await labels.ofNamespace() : undefined,
+      }
+      return explainRegistration(all, facts, this.#bounds)
+    } catch (refusal) {
+      signal.throwIfAborted()
+      return { verdicts: [], reasons: [], identity: undefined, refusal }
+    }
   }
 }
 
-async function theOneThatSelects(
+/** Labels are looked up only where a template asks for them. */
+async function selecting(
   all: readonly IdentityTemplate[],
-  pod: AttestedPod,
+  pod: PodDescription,
   labels: PodLabels,
-): Promise<IdentityTemplate> {
+): Promise<readonly IdentityTemplate[]> {
   const matching: IdentityTemplate[] = []
-  for (const template of all) {
-    if (selectsServiceAccount(template, pod) && (await selectsLabels(template, labels))) matching.push(template)
+  for (const template of TemplateIndex.of(all).candidates(pod)) {
+    const { podSelector, namespaceSelector } = template
+    if (asksForLabels(namespaceSelector) && !selects(namespaceSelector, await labels.ofNamespace())) continue
+    if (asksForLabels(podSelector) && !selects(podSelector, await labels.ofPod())) continue
+    matching.push(template)
   }
-  const [template, ...others] = matching
-  if (!template) throw new IdentityError('template_not_matched', 'no IdentityTemplate selects the workload')
-  if (others.length > 0) {
-    // The names go to the record alone: they would tell the caller how others are told apart.
-    throw new IdentityError('template_ambiguous', 'more than one IdentityTemplate selects the workload', {
-      cause: new Error(`selected by ${matching.map(({ name }) => name).join(', ')}`),
-    })
-  }
-  return template
-}
-
-function selectsServiceAccount({ serviceAccounts }: IdentityTemplate, pod: AttestedPod): boolean {
-  if (!serviceAccounts) return true
-  return (
-    serviceAccounts.includes(pod.serviceAccount) || serviceAccounts.includes(`${pod.namespace}/${pod.serviceAccount}`)
-  )
-}
-
-async function selectsLabels(
-  { podSelector, namespaceSelector }: IdentityTemplate,
-  labels: PodLabels,
-): Promise<boolean> {
-  if (asksForLabels(namespaceSelector) && !selects(namespaceSelector, await labels.ofNamespace())) return false
-  return !asksForLabels(podSelector) || selects(podSelector, await labels.ofPod())
+  return matching
 }

@@ -18,6 +18,8 @@ export interface AttestationParts {
   readonly pods: PodAttestor
   readonly nodes: NodeAttestor
   readonly podFacts: PodFacts | undefined
+  /** The local check of tokens that are for another audience than pods'. */
+  readonly precheckFor: (audience: string) => TokenPrecheck
   /** For all else that is asked of the API server. */
   readonly kubernetes: Kubernetes | undefined
 }
@@ -52,14 +54,10 @@ export async function startAttestation(
       return problem && `${problem}: attestation.jwksFile`
     })
   }
-  const precheck = new TokenPrecheck(
-    { keys, clock },
-    {
-      issuer: issuer ?? discoveredIssuer(required(kubernetes).discoverIssuer, clock),
-      audience: audienceOf(config),
-      maxLifetimeMs: maxTokenLifetime,
-    },
-  )
+  const knownIssuer = issuer ?? discoveredIssuer(required(kubernetes).discoverIssuer, clock)
+  const precheckFor = (audience: string) =>
+    new TokenPrecheck({ keys, clock }, { issuer: knownIssuer, audience, maxLifetimeMs: maxTokenLifetime })
+  const precheck = precheckFor(audienceOf(config))
   const { maxConcurrentReviews, maxQueuedReviews } = config.issuance
   const reviewer =
     mode === 'jwksOnly'
@@ -72,6 +70,7 @@ export async function startAttestation(
     pods: new PodAttestor({ precheck, reviewer }),
     nodes: new NodeAttestor({ precheck, reviewer }, agents),
     podFacts: kubernetes?.podFacts,
+    precheckFor,
     kubernetes,
   }
 }

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { Lifecycle } from '../core/runtime/lifecycle.ts'
 import { createMetrics } from '../core/runtime/metrics.ts'
 import { startOperationsServer } from '../core/runtime/operations-server.ts'
+import { startAdminApi } from './admin-api.ts'
 import { startAttestation } from './attestation-parts.ts'
 import { startAuthorities } from './authority-service.ts'
 import { startBundlePublishing } from './bundle-publishing.ts'
@@ -13,6 +14,7 @@ import { startKeyWrap } from './key-wrap-start.ts'
 import { openLedger } from './ledger-start.ts'
 import { BROKER_METRICS } from './metrics.ts'
 import { startNodeApi } from './node-api.ts'
+import { startOwnIdentity } from './own-identity-start.ts'
 import { Problems } from './problems.ts'
 import { Readiness } from './readiness.ts'
 import { startRegistrations } from './registration-parts.ts'
@@ -23,6 +25,8 @@ export interface Broker {
   /** `host:port` where agents connect. */
   readonly address: string
   readonly port: number
+  /** Where operators connect; `undefined` where nothing is configured. */
+  readonly adminPort: number | undefined
   readonly operationsPort: number
   /** Ends streams with Unavailable, lets calls finish, closes the ledger. @returns the parts that did not stop in time. */
   stop(): Promise<readonly string[]>
@@ -98,24 +102,33 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
   })
   const signer = new X509SvidSigner({ authorities: authorities.authorities, ledger, clock, random, failPoint })
   const audit = new RefusalAudit(ledger, clock)
+  const identity = await startOwnIdentity(config, { environment, lifecycle, metrics, signer, authorities })
   const api = await startNodeApi(config, {
     environment,
     lifecycle,
     metrics,
     issuing: { attestation, registrations, signer, audit, ledger },
-    serving: { hub, authorities },
+    serving: { hub, authorities, identity },
+  })
+  const adminPort = await startAdminApi(config, {
+    environment,
+    lifecycle,
+    metrics,
+    deciding: { attestation, registrations, problems, readiness },
+    serving: { hub, authorities, identity, ledger },
   })
   readiness.check(() => ledger.problem())
   readiness.check(() => authorities.problem(clock.now()))
   readiness.started()
   lifecycle.signal.addEventListener('abort', () => readiness.stopping(), { once: true })
   log.info(
-    { address: api.address, operationsPort: operations.port, trustDomain: config.trustDomain.toString() },
+    { address: api.address, adminPort, operationsPort: operations.port, trustDomain: config.trustDomain.toString() },
     'ready',
   )
   return {
     address: api.address,
     port: api.port,
+    adminPort,
     operationsPort: operations.port,
     stop: () => {
       log.info({}, 'stopping')

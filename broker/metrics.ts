@@ -31,6 +31,7 @@ export const BROKER_METRICS = {
     help: 'Connections that came to nothing, by reason (handshake, timeout, protocol, limit, certificate).',
     labels: ['reason'],
   },
+  countersign_broker_admin_connections: { kind: 'gauge', help: 'Connections of operators that are open.' },
   countersign_broker_agents_connected: { kind: 'gauge', help: 'Nodes whose agent has a Sync stream open.' },
   countersign_broker_bundle_sequence: { kind: 'gauge', help: 'The sequence of the trust bundle.' },
   countersign_broker_bundle_published_sequence: {

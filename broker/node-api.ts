@@ -2,7 +2,6 @@ import type { Lifecycle } from '../core/runtime/lifecycle.ts'
 import { codeOf } from '../core/runtime/errors.ts'
 import type { Metrics } from '../core/runtime/metrics.ts'
 import { NodeService } from '../proto/gen/countersign/node/v1/node_pb.ts'
-import type { EndedCall } from '../proto/grpc-server.ts'
 import type { Caller } from './api/caller.ts'
 import { Connections } from './api/connections.ts'
 import { FOR_AGENTS, FOR_STRANGERS, GrpcEndpoint } from './api/grpc-endpoint.ts'
@@ -10,10 +9,10 @@ import { nodeService } from './api/node-service.ts'
 import { TlsListener } from './api/tls-listener.ts'
 import type { AttestationParts } from './attestation-parts.ts'
 import type { AuthorityService } from './authority-service.ts'
+import { callLog } from './call-log.ts'
 import type { BrokerEnvironment } from './environment.ts'
 import type { BrokerConfig } from './config.ts'
 import { NodeAttestation } from './issuance/attest-node.ts'
-import { issueBrokerIdentity } from './issuance/broker-identity.ts'
 import { X509SvidIssuance } from './issuance/issue-x509-svid.ts'
 import { IssuanceRates } from './issuance/issuance-rates.ts'
 import type { RefusalAudit } from './issuance/refusal-audit.ts'
@@ -21,8 +20,9 @@ import { SigningBudget } from './issuance/signing-budget.ts'
 import type { X509SvidSigner } from './issuance/x509-svid-signer.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import type { BROKER_METRICS } from './metrics.ts'
-import { OwnIdentity } from './own-identity.ts'
+import type { OwnIdentity } from './own-identity.ts'
 import { RefusalLog } from './refusal-log.ts'
+import { gauge } from './scraped-gauge.ts'
 import type { Registrations } from './registration/registrations.ts'
 import { EndedSvids } from './sync/ended-svids.ts'
 import type { SyncHub } from './sync/sync-hub.ts'
@@ -38,7 +38,12 @@ interface Parts {
     readonly audit: RefusalAudit
     readonly ledger: Ledger
   }
-  readonly serving: { readonly hub: SyncHub; readonly authorities: AuthorityService }
+  readonly serving: {
+    readonly hub: SyncHub
+    readonly authorities: AuthorityService
+    /** What the listener shows. */
+    readonly identity: OwnIdentity
+  }
 }
 
 /** Calls that are running when the broker stops may take so long to end. */
@@ -52,21 +57,13 @@ export async function startNodeApi(
   parts: Parts,
 ): Promise<{ readonly address: string; readonly port: number }> {
   const { environment, lifecycle, metrics, issuing, serving } = parts
-  const { clock, random, log } = environment
-  const { hub, authorities } = serving
+  const { clock, log } = environment
+  const { hub, authorities, identity } = serving
   const bundle = () => authorities.authorities.bundle
-
-  const issue = async () => {
-    const identity = await issueBrokerIdentity(issuing.signer, config.trustDomain)
-    metrics.countersign_broker_svids_issued_total.inc({ kind: 'broker' })
-    metrics.countersign_broker_own_svid_not_after_seconds.set(identity.notAfter.getTime() / 1000)
-    return identity
-  }
-  const identity = await issue()
 
   const handlers = serviceOf(config, parts, (peer) => connections.callerOf(peer))
   const refusals = new RefusalLog(log, clock)
-  const shared = { service: NodeService, handlers, ended: (call: EndedCall) => callEnded(call, parts, refusals), clock }
+  const shared = { service: NodeService, handlers, ended: callLog({ log, metrics, refusals }), clock }
   const forAgents = new GrpcEndpoint(shared, FOR_AGENTS)
   const forStrangers = new GrpcEndpoint(shared, FOR_STRANGERS)
   const { maxConnections, maxAnonymous, maxHandshakes, maxHandshakesPerAddress, handshakeTimeout } = config.listener
@@ -78,7 +75,7 @@ export async function startNodeApi(
     onJudged: (caller, peer) => judged(caller, peer, parts, refusals),
   })
   const { host, port } = config.listen
-  const listener = await TlsListener.listen(identity, {
+  const listener = await TlsListener.listen(identity.current, {
     host,
     port,
     limits: { maxConnections, maxHandshakes, maxHandshakesPerAddress, handshakeTimeoutMs: handshakeTimeout },
@@ -90,16 +87,7 @@ export async function startNodeApi(
   gauge(metrics.countersign_broker_connections, () => connections.size)
   gauge(metrics.countersign_broker_agents_connected, () => hub.connectedNodes)
 
-  const own = new OwnIdentity(identity, {
-    clock,
-    random,
-    issue,
-    use: (renewed) => listener.renew(renewed),
-    onFailed: (error) => log.error({ err: error, code: codeOf(error) }, "the broker's own SVID could not be renewed"),
-  })
-  authorities.onActivated = () => own.renewSoon()
-  const renewing = own.keepFresh(lifecycle.signal)
-  lifecycle.add('own identity', () => renewing)
+  identity.onRenewed((renewed) => listener.renew(renewed))
   lifecycle.add('node API', async () => {
     listener.stopAccepting()
     hub.stop()
@@ -169,23 +157,9 @@ function serviceOf(config: BrokerConfig, parts: Parts, callerOf: (peer: string) 
   })
 }
 
-function callEnded({ path, peer, code, error }: EndedCall, parts: Parts, refusals: RefusalLog): void {
-  const { log } = parts.environment
-  const method = path.slice(path.lastIndexOf('/') + 1)
-  parts.metrics.countersign_broker_calls_total.inc({ method, code })
-  if (code === 'internal') log.error({ err: error, method, peer }, 'a call failed')
-  else if (code !== 'ok' && code !== 'cancelled') refusals.info({ method, peer, code }, 'a call was refused')
-  else if (log.isLevelEnabled('debug')) log.debug({ method, peer, code }, 'a call has ended')
-}
-
 function judged(caller: Caller, peer: string, { metrics, issuing }: Parts, refusals: RefusalLog): void {
   if (caller.kind !== 'refused') return
   metrics.countersign_broker_connections_refused_total.inc({ reason: 'certificate' })
   issuing.audit.refused('caller_refused', caller.error, { peer })
   refusals.info({ peer, code: caller.error.code, err: caller.error }, 'a client certificate was refused')
-}
-
-/** A gauge that asks when it is scraped. */
-function gauge(metric: { set(value: number): void }, value: () => number): void {
-  Object.assign(metric, { collect: () => metric.set(value()) })
 }

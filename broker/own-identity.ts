@@ -11,8 +11,6 @@ interface Dependencies {
   readonly clock: Clock
   readonly random: Random
   readonly issue: () => Promise<BrokerIdentity>
-  /** Shows the new one from now on. */
-  readonly use: (identity: BrokerIdentity) => void
   readonly onFailed: (error: unknown) => void
 }
 
@@ -22,6 +20,7 @@ export class OwnIdentity {
   #current: BrokerIdentity
   #renewAt: number
   #wake = new AbortController()
+  readonly #shownBy: ((identity: BrokerIdentity) => void)[] = []
 
   constructor(first: BrokerIdentity, deps: Dependencies) {
     this.#deps = deps
@@ -29,8 +28,13 @@ export class OwnIdentity {
     this.#renewAt = halfOf(first, deps.clock)
   }
 
-  get notAfter(): Date {
-    return this.#current.notAfter
+  get current(): BrokerIdentity {
+    return this.#current
+  }
+
+  /** `show` hears of each new one, to show it from then on. */
+  onRenewed(show: (identity: BrokerIdentity) => void): void {
+    this.#shownBy.push(show)
   }
 
   /** Does not wait for the half: another authority signs now. */
@@ -40,7 +44,7 @@ export class OwnIdentity {
   }
 
   async keepFresh(signal: AbortSignal): Promise<void> {
-    const { clock, random, issue, use, onFailed } = this.#deps
+    const { clock, random, issue, onFailed } = this.#deps
     let failures = 0
     while (!signal.aborted) {
       const left = this.#renewAt - clock.now().getTime()
@@ -55,7 +59,7 @@ export class OwnIdentity {
         this.#current = await issue()
         this.#renewAt = halfOf(this.#current, clock)
         failures = 0
-        use(this.#current)
+        for (const show of this.#shownBy) show(this.#current)
       } catch (error) {
         failures += 1
         onFailed(error)

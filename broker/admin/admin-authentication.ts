@@ -1,5 +1,5 @@
-import type { Metadata } from '@grpc/grpc-js'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import type { Call } from '../../proto/grpc-server.ts'
 import { MAX_TOKEN_BYTES } from '../attestation/service-account-token.ts'
 import { type AdminCaller, type AdminUser, SVID_GROUP } from './admin-user.ts'
 import { type AdminPeer, checkNotExpired } from './admin-peer.ts'
@@ -20,7 +20,7 @@ const BEARER = /^Bearer ([\w.~+/-]+=*)$/i
  * @throws `IdentityError` `admin_credentials_required`, `admin_certificate_invalid`, and the codes of tokens.
  */
 export async function authenticate(
-  metadata: Metadata,
+  metadata: Call['metadata'],
   peer: AdminPeer | undefined,
   { userOfToken, now }: Dependencies,
   signal: AbortSignal,

@@ -2,7 +2,7 @@ import type { AdminService } from '../../proto/gen/countersign/admin/v1/admin_pb
 import type { Handlers } from '../../proto/grpc-server.ts'
 
 export type AdminMethod = keyof typeof AdminService.method
-type Requests = { [M in AdminMethod]: Parameters<Handlers<typeof AdminService>[M]>[0] }
+export type AdminRequests = { [M in AdminMethod]: Parameters<Handlers<typeof AdminService>[M]>[0] }
 
 /** The API group that callers have rules for. */
 export const ADMIN_GROUP = 'countersign.dev'
@@ -17,7 +17,7 @@ interface Permission<Request> {
 }
 
 /** What a caller must be allowed to do for each method: the one table. docs/admin-api.md is held to it by a test. */
-export const PERMISSIONS: { readonly [M in AdminMethod]: Permission<Requests[M]> } = {
+export const PERMISSIONS: { readonly [M in AdminMethod]: Permission<AdminRequests[M]> } = {
   getStatus: { verb: 'get', resource: 'brokerstatuses' },
   listIdentities: {
     verb: 'list',
@@ -58,16 +58,16 @@ export interface AccessRule {
   readonly namespace: string
 }
 
-export function ruleOf<M extends AdminMethod>(method: M, request: Requests[M]): AccessRule {
-  const { verb, resource, namespaceOf } = PERMISSIONS[method] as Permission<Requests[M]>
+export function ruleOf<M extends AdminMethod>(method: M, request: AdminRequests[M]): AccessRule {
+  const { verb, resource, namespaceOf } = PERMISSIONS[method] as Permission<AdminRequests[M]>
   return { verb, resource, namespace: namespaceOf?.(request) ?? '' }
 }
 
 /** At most so much of what a caller wrote is put down. */
 const MAX_TARGET = 253
 
-export function targetOf<M extends AdminMethod>(method: M, request: Requests[M]): string {
-  return ((PERMISSIONS[method] as Permission<Requests[M]>).targetOf?.(request) ?? '').slice(0, MAX_TARGET)
+export function targetOf<M extends AdminMethod>(method: M, request: AdminRequests[M]): string {
+  return ((PERMISSIONS[method] as Permission<AdminRequests[M]>).targetOf?.(request) ?? '').slice(0, MAX_TARGET)
 }
 
 /** In the words of a Role: `list workloadidentities.countersign.dev in namespace shop`. */

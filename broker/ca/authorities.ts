@@ -101,12 +101,17 @@ export class Authorities implements SigningAuthorities {
 
   /** Takes the one step that is due, if any. Not to be called again before it has answered. */
   async rotate(): Promise<RotationOutcome> {
-    const { slots, bundleSequence } = this.#state
-    const waitingFor = waitsForGate(slots) ? await this.#deps.unacknowledged(bundleSequence) : []
+    const { slots } = this.#state
+    const waitingFor = waitsForGate(slots) ? await this.waitingFor() : []
     const now = this.#deps.clock.now()
     const step = nextStep(slots, now, this.#options.policy, waitingFor.length === 0)
     if (step) await this.#replace(await this.#take(step, now), now)
     return { step, waitingFor }
+  }
+
+  /** The nodes that hold something and have not acknowledged the bundle yet. */
+  waitingFor(): Promise<readonly string[]> {
+    return this.#deps.unacknowledged(this.#state.bundleSequence)
   }
 
   async #take(step: RotationStep, now: Date): Promise<readonly AuthoritySlot[]> {

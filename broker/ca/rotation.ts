@@ -71,9 +71,8 @@ export function activated(
   })
 }
 
-/** Counted from when it was made: `notBefore` is back-dated, and a short life would be over before its half. */
 /** Counted from when it was made: `notBefore` is back-dated, which would bring the half of a short life before its begin. */
-function halfOfLife({ preparedAt, certificate: { notAfter } }: AuthoritySlot): Date {
+export function halfOfLife({ preparedAt, certificate: { notAfter } }: AuthoritySlot): Date {
   return new Date((preparedAt.getTime() + notAfter.getTime()) / 2)
 }
 

@@ -6,19 +6,19 @@ export type SvidState = 'valid' | 'ended' | 'expired' | 'failed'
 
 /** Which SVIDs: all that are given must hold. */
 export interface IdentityFilter {
-  readonly namespace?: string
-  readonly spiffeId?: string
+  readonly namespace?: string | undefined
+  readonly spiffeId?: string | undefined
   /** This SPIFFE ID and those below it, by whole path segments. */
-  readonly spiffeIdPrefix?: string
-  readonly serviceAccount?: string
-  readonly nodeName?: string
-  readonly podUid?: string
-  readonly kind?: IssuanceIntent['kind']
+  readonly spiffeIdPrefix?: string | undefined
+  readonly serviceAccount?: string | undefined
+  readonly nodeName?: string | undefined
+  readonly podUid?: string | undefined
+  readonly kind?: IssuanceIntent['kind'] | undefined
   /** At `at`. */
-  readonly state?: SvidState
+  readonly state?: SvidState | undefined
   readonly at: Date
   /** Those that were made before are not looked at: bounds a search for what cannot be older. */
-  readonly issuedAfter?: Date
+  readonly issuedAfter?: Date | undefined
 }
 
 /** An SVID as it is listed. */

@@ -7,8 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
+import { FakeAuthorizer } from './fake-authorizer.ts'
 import { answer, type FakeApi } from './fake-kubernetes-api.ts'
 import { newServerCertificate } from './fake-kubernetes-certificate.ts'
+import { FakeCollection } from './fake-kubernetes-collection.ts'
 import { FakeKubernetesState, type PodOptions } from './fake-kubernetes-state.ts'
 import { FakeKubernetesStore } from './fake-kubernetes-store.ts'
 import { FakeTokenAuthenticator, type ReviewStatus } from './fake-token-authenticator.ts'
@@ -35,11 +37,14 @@ export class FakeKubernetes {
   readonly issuer: TokenIssuer
   readonly state: FakeKubernetesState
   readonly store = new FakeKubernetesStore()
+  readonly authorizer = new FakeAuthorizer()
   /** The path of a kubeconfig for it. */
   readonly adminKubeconfig: string
   readonly url: string
   /** Paths asked for, each by how often. */
   readonly asked = new Map<string, number>()
+  /** Collections that can be listed and watched, by their paths: a test makes those that it needs. */
+  readonly collections = new Map<string, FakeCollection>()
   /** Connections accepted so far. */
   connections = 0
   /** Breaks what it is asked, as long as it is set. */
@@ -68,6 +73,7 @@ export class FakeKubernetes {
       state: this.state,
       store: this.store,
       issuer: this.issuer,
+      authorizer: this.authorizer,
       review: (token, audiences) => {
         const status = authenticator.review(token, audiences)
         return this.rewriteReview?.(structuredClone(status)) ?? status
@@ -89,6 +95,13 @@ export class FakeKubernetes {
   /** TokenReviews asked for so far. */
   get reviews(): number {
     return this.asked.get('/apis/authentication.k8s.io/v1/tokenreviews') ?? 0
+  }
+
+  /** A collection that is listed and watched from now on. */
+  serve(path: string): FakeCollection {
+    const collection = new FakeCollection()
+    this.collections.set(path, collection)
+    return collection
   }
 
   /** A pod's token, as its kubelet would get it. */
@@ -138,6 +151,10 @@ export class FakeKubernetes {
     let text = ''
     for await (const chunk of message.setEncoding('utf8') as AsyncIterable<string>) text += chunk
     const allowed = message.headers.authorization === `Bearer ${this.#token}`
+    const [prefix, collection] = [...this.collections].find(([one]) => path.startsWith(one)) ?? []
+    if (!fault && allowed && prefix !== undefined && collection) {
+      return collection.answer({ method: message.method ?? '', rest: path.slice(prefix.length), text }, response)
+    }
     const reply: { status: number; headers?: Record<string, string>; body?: string } =
       fault ?? (allowed ? answer(api, { method: message.method ?? '', path, text }) : { status: 401 })
     response.writeHead(reply.status, { 'content-type': 'application/json', ...reply.headers })

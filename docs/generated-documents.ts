@@ -1,19 +1,28 @@
+import { readFileSync } from 'node:fs'
 import { format } from 'prettier'
+import { chartValuesDocument } from './chart-values-document.ts'
+import { chartValuesSchema } from './chart-values-schema.ts'
 import { configurationDocument } from './configuration-document.ts'
 import { errorsDocument } from './errors-document.ts'
 import { metricsDocument } from './metrics-document.ts'
 import { troubleshootingDocument } from './troubleshooting-document.ts'
 
+/** Written by hand but for its part about the broker's configuration. */
+const CHART_SCHEMA = '../deploy/chart/values.schema.json'
+
 /** The text of each generated document by its file name, formatted as the project's formatter would. */
 export async function generatedDocuments(): Promise<Record<string, string>> {
   const documents = {
+    [CHART_SCHEMA]: chartValuesSchema(readFileSync(`docs/${CHART_SCHEMA}`, 'utf8')),
+    'chart-values.md': chartValuesDocument(),
     'configuration.md': configurationDocument(),
     'errors.md': errorsDocument(),
     'metrics.md': metricsDocument(),
     'troubleshooting.md': troubleshootingDocument(),
   }
   const formatted = Object.entries(documents).map(
-    async ([name, text]) => [name, await format(text, { parser: 'markdown', printWidth: 120 })] as const,
+    async ([name, text]) =>
+      [name, await format(text, { parser: name.endsWith('.json') ? 'json' : 'markdown', printWidth: 120 })] as const,
   )
   return Object.fromEntries(await Promise.all(formatted))
 }

@@ -62,6 +62,20 @@ livenessProbe:
   failureThreshold: 6
 {{- end }}
 
+{{- define "countersign.apiServerEgress" -}}
+- ports:
+  {{- range .Values.networkPolicy.apiServerPorts }}
+    - port: {{ . }}
+  {{- end }}
+  {{- with .Values.networkPolicy.apiServerCidrs }}
+  to:
+    {{- range . }}
+    - ipBlock:
+        cidr: {{ . }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+
 {{/* The broker's configuration: what follows from the values, and what broker.config adds to it. */}}
 {{- define "countersign.brokerConfig" -}}
 {{- $values := .Values -}}

@@ -1,0 +1,231 @@
+/** Ways to install the chart that differ as much as they can: each is rendered, scored, and shown to the API server. */
+export const VARIANTS: Readonly<Record<string, object>> = {
+  'the default values': {},
+  'all that can be switched on': {
+    image: {
+      repository: 'registry.example/team/countersign',
+      digest: `sha256:${'ab'.repeat(32)}`,
+      pullPolicy: 'Always',
+    },
+    imagePullSecrets: ['registry'],
+    listenHost: '::',
+    logLevel: 'debug',
+    broker: {
+      config: {
+        attestation: { maxTokenLifetime: '2h' },
+        issuance: { minTtl: '10m', maxTtl: '12h', defaultTtl: '30m', perPod: { burst: 10, perSecond: 1 } },
+        authority: { lifetime: '30d', keyType: 'ec-p384' },
+        listener: { maxConnections: 500 },
+        ledger: { retention: '30d' },
+        bundle: { refreshHint: '1m' },
+      },
+      upstreamSecret: 'company-root',
+      wrappingKey: { secretName: 'sealed', create: false },
+      nodeSelector: { pool: 'infra' },
+      tolerations: [{ key: 'infra', operator: 'Exists', effect: 'NoSchedule' }],
+      affinity: {
+        nodeAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: {
+            nodeSelectorTerms: [{ matchExpressions: [{ key: 'zone', operator: 'In', values: ['a'] }] }],
+          },
+        },
+      },
+      podLabels: { team: 'platform' },
+      podAnnotations: { note: 'kept: "so"' },
+    },
+    persistence: { existingClaim: 'ledger' },
+    agent: { maxUnavailable: 3, podLabels: { team: 'platform' }, podAnnotations: { note: 'x' } },
+    admin: { service: true },
+    networkPolicy: {
+      metricsFrom: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }],
+      adminFrom: [{ ipBlock: { cidr: '10.0.0.0/8', except: ['10.1.0.0/16'] } }],
+      agentsFrom: [{ ipBlock: { cidr: '192.0.2.0/24' } }],
+      apiServerCidrs: ['10.213.0.10/32'],
+      apiServerPorts: [6443],
+    },
+    flowSchema: { enabled: true },
+  },
+  'all that can be switched off': {
+    namespaces: { createAgent: false },
+    broker: { priorityClassName: '' },
+    agent: { priorityClassName: '', affinity: null, nodeSelector: null },
+    persistence: { enabled: false, ephemeral: true },
+    admin: { enabled: false },
+    clusterTrustBundle: false,
+    crds: { install: false },
+    networkPolicy: { enabled: false },
+    podDisruptionBudget: { enabled: false },
+    priorityQuota: { enabled: false },
+    uninstallCheck: { enabled: false },
+  },
+  'a storage class, and a kubelet elsewhere': {
+    trustDomain: 'a.very-long.trust.domain.example',
+    persistence: {
+      storageClass: 'fast',
+      size: '10Gi',
+      accessMode: 'ReadWriteOncePod',
+      annotations: { backup: 'daily' },
+    },
+    agent: { kubeletRoot: '/var/lib/k0s/kubelet', maxVolumesPerPod: 4 },
+  },
+  'identifiers that OpenShift chooses': {
+    broker: { podSecurityContext: { runAsUser: null, runAsGroup: null, fsGroup: null } },
+  },
+}
+
+/** Values that cannot be, and what is said of them. */
+export const REFUSALS: readonly (readonly [what: string, values: object, says: string | RegExp])[] = [
+  ['no trust domain', { trustDomain: '' }, 'trustDomain: is required, for example'],
+  ['a trust domain that is none', { trustDomain: 'Prod.Example' }, "at '/trustDomain'"],
+  ['a SPIFFE ID as trust domain', { trustDomain: 'spiffe://prod.example' }, "at '/trustDomain'"],
+  ['a value that nobody knows', { nonsense: 1 }, "additional properties 'nonsense' not allowed"],
+  ['a value with a typing error', { broker: { resource: {} } }, "additional properties 'resource' not allowed"],
+  ['a number for a text', { logLevel: 3 }, "at '/logLevel'"],
+  ['a level that is none', { logLevel: 'verbose' }, "at '/logLevel'"],
+  ['the tag latest', { image: { tag: 'latest' } }, 'image.tag: latest is another image each day'],
+  ['a digest that is none', { image: { digest: 'sha256:abc' } }, "at '/image/digest'"],
+  ['a pull policy that is none', { image: { pullPolicy: 'Sometimes' } }, "at '/image/pullPolicy'"],
+  ['a namespace that cannot be', { namespaces: { agent: 'Agents' } }, "at '/namespaces/agent'"],
+  [
+    "agents in the broker's namespace",
+    { namespaces: { agent: 'countersign-system' } },
+    "namespaces.agent: is the release's namespace",
+  ],
+  ['two replicas', { broker: { replicas: 2 } }, 'broker.replicas: must be 1, not 2: the ledger is SQLite'],
+  ['no replica', { broker: { replicas: 0 } }, "at '/broker/replicas'"],
+  [
+    'a broker that is root',
+    { broker: { podSecurityContext: { runAsUser: 0 } } },
+    "at '/broker/podSecurityContext/runAsUser'",
+  ],
+  [
+    'a broker that may be root',
+    { broker: { podSecurityContext: { runAsNonRoot: false } } },
+    "at '/broker/podSecurityContext/runAsNonRoot'",
+  ],
+  [
+    'a broker without seccomp',
+    { broker: { podSecurityContext: { seccompProfile: { type: 'Unconfined' } } } },
+    "at '/broker/podSecurityContext/seccompProfile/type'",
+  ],
+  [
+    'a label that selects',
+    { broker: { podLabels: { 'app.kubernetes.io/component': 'x' } } },
+    "broker.podLabels: app.kubernetes.io/component is the chart's",
+  ],
+  [
+    'a setting that follows from other values',
+    { broker: { config: { trustDomain: 'x.example' } } },
+    "additional properties 'trustDomain' not allowed",
+  ],
+  [
+    'a wrapping key in a file',
+    { broker: { config: { authority: { wrappingKeyFile: '/key' } } } },
+    "additional properties 'wrappingKeyFile' not allowed",
+  ],
+  [
+    'an audience that the driver does not ask for',
+    { broker: { config: { attestation: { audience: 'mine' } } } },
+    "additional properties 'audience' not allowed",
+  ],
+  [
+    'a duration without a unit',
+    { broker: { config: { issuance: { minTtl: 300 } } } },
+    "at '/broker/config/issuance/minTtl'",
+  ],
+  [
+    'a duration that is none',
+    { broker: { config: { issuance: { maxTtl: 'a day' } } } },
+    "at '/broker/config/issuance/maxTtl'",
+  ],
+  ['a rate below one', { broker: { config: { issuance: { perNode: { burst: 0 } } } } }, 'minimum: got 0, want 1'],
+  [
+    'a key type that is none',
+    { broker: { config: { authority: { keyType: 'rsa-1024' } } } },
+    "at '/broker/config/authority/keyType'",
+  ],
+  [
+    'an upstream without its Secret',
+    { broker: { config: { authority: { mode: 'upstreamDisk' } } } },
+    'broker.config.authority.mode: upstreamDisk needs broker.upstreamSecret',
+  ],
+  [
+    'a Secret of an upstream that is not asked',
+    { broker: { upstreamSecret: 'root', config: { authority: { mode: 'selfSigned' } } } },
+    'selfSigned contradicts broker.upstreamSecret',
+  ],
+  [
+    'no persistence by oversight',
+    { persistence: { enabled: false } },
+    'persistence.enabled: without it every restart of the broker makes new authorities',
+  ],
+  [
+    'persistence that is ephemeral',
+    { persistence: { ephemeral: true } },
+    'persistence.ephemeral: contradicts persistence.enabled',
+  ],
+  [
+    'a claim without persistence',
+    { persistence: { enabled: false, ephemeral: true, existingClaim: 'c' } },
+    'persistence.existingClaim: has no use',
+  ],
+  [
+    'a class for a claim that is there',
+    { persistence: { existingClaim: 'c', storageClass: 's' } },
+    'persistence.storageClass: has no use with persistence.existingClaim',
+  ],
+  ['a volume that many write', { persistence: { accessMode: 'ReadWriteMany' } }, "at '/persistence/accessMode'"],
+  ['a size that is none', { persistence: { size: 'large' } }, "at '/persistence/size'"],
+  ["a kubelet's folder that is relative", { agent: { kubeletRoot: 'var/lib/kubelet' } }, "at '/agent/kubeletRoot'"],
+  [
+    "a kubelet's folder with a slash at its end",
+    { agent: { kubeletRoot: '/var/lib/kubelet/' } },
+    "at '/agent/kubeletRoot'",
+  ],
+  ['agents that may never go', { agent: { maxUnavailable: 0 } }, "at '/agent/maxUnavailable'"],
+  ['more than all agents', { agent: { maxUnavailable: '101%' } }, "at '/agent/maxUnavailable'"],
+  [
+    'an end without time to end',
+    { agent: { terminationGracePeriodSeconds: 0 } },
+    "at '/agent/terminationGracePeriodSeconds'",
+  ],
+  ['a Service to nothing', { admin: { enabled: false, service: true } }, 'admin.service: has nothing to lead to'],
+  [
+    'a Service that nobody may reach',
+    { admin: { service: true } },
+    'networkPolicy.adminFrom: nobody may reach the Service that admin.service asks for',
+  ],
+  [
+    'who may reach a Service that is not there',
+    { networkPolicy: { adminFrom: [{ namespaceSelector: {} }] } },
+    'networkPolicy.adminFrom: has no use while admin.service is false',
+  ],
+  [
+    'a scraper that is shut out',
+    { monitoring: { serviceMonitor: { enabled: true } } },
+    'networkPolicy.metricsFrom: nobody may scrape, though monitoring.serviceMonitor.enabled is true',
+  ],
+  [
+    'rules of a policy that is off',
+    { networkPolicy: { enabled: false, apiServerCidrs: ['10.0.0.1/32'] } },
+    'networkPolicy.enabled: is false, and so',
+  ],
+  [
+    'a peer that is none',
+    { networkPolicy: { metricsFrom: [{ namespace: 'x' }] } },
+    "additional properties 'namespace' not allowed",
+  ],
+  ['a peer without a word', { networkPolicy: { metricsFrom: [{}] } }, "at '/networkPolicy/metricsFrom/0'"],
+  ['a CIDR that is none', { networkPolicy: { apiServerCidrs: ['10.0.0.1'] } }, "at '/networkPolicy/apiServerCidrs/0'"],
+  ['a port that is none', { networkPolicy: { apiServerPorts: [70000] } }, "at '/networkPolicy/apiServerPorts/0'"],
+  [
+    'a ClusterTrustBundle whose name cannot be',
+    { trustDomain: 'my_domain' },
+    'clusterTrustBundle: the name of a ClusterTrustBundle cannot hold the underscore',
+  ],
+  [
+    'several things at once',
+    { trustDomain: '', broker: { replicas: 3 }, persistence: { enabled: false } },
+    /trustDomain: is required[^]*broker\.replicas[^]*|persistence\.enabled[^]*broker\.replicas/,
+  ],
+]

@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { existsSync } from 'node:fs'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { rolldown } from 'rolldown'
@@ -20,8 +19,7 @@ const REPOSITORY = resolve(import.meta.dirname, '..', '..')
 const [directory] = process.argv.slice(2)
 if (directory === undefined) throw new Error('usage: node deploy/image/bundle.ts DIRECTORY')
 
-const written = Object.entries(PROGRAMS).filter(([, { source }]) => existsSync(join(REPOSITORY, source)))
-const sources = Object.fromEntries(written.map(([name, { source }]) => [name, source]))
+const sources = Object.fromEntries(Object.entries(PROGRAMS).map(([name, { source }]) => [name, source]))
 const bundle = await rolldown({ cwd: REPOSITORY, input: { ...sources, ...WORKERS }, platform: 'node' })
 const { output } = await bundle.generate({ format: 'esm', entryFileNames: '[name].js' })
 

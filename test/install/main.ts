@@ -6,55 +6,33 @@
  * @module
  */
 import { logToStderr as log } from '../cluster/base/log.ts'
-import type { Cluster } from '../cluster/cluster.ts'
-import { buildCountersignImage, COUNTERSIGN_IMAGE } from '../cluster/images/countersign-image.ts'
 import { interruption } from '../cluster/interruption.ts'
-import { buildTools } from '../cluster/tools/build.ts'
-import { HELM } from '../cluster/tools/catalog.ts'
 import { withCluster } from '../cluster/with-cluster.ts'
-import { Release, TRUST_DOMAIN } from './release.ts'
 import { type Counts, Scenario } from './scenario.ts'
+import { build, cleanUp, prepare } from './set-up.ts'
 import { SHOP } from './shop.ts'
-import { NEXT_TAG, removeKept, show } from './show.ts'
+import { show } from './show.ts'
 import { Traffic } from './traffic.ts'
 
-const VOLUME = 'countersign-ledger'
-
-/** Short lives, so that every certificate is renewed meanwhile: not shorter than an agent's restart allows. */
-const VALUES = {
-  trustDomain: TRUST_DOMAIN,
-  image: { repository: COUNTERSIGN_IMAGE.replace(/:[^:]*$/, ''), pullPolicy: 'IfNotPresent' },
-  persistence: { size: '1Gi' },
-  broker: { config: { issuance: { minTtl: '1m', defaultTtl: '5m' } } },
-  agent: { maxUnavailable: 1 },
-}
+/** So short that every certificate is renewed meanwhile, and no shorter than an agent's restart allows. */
+const ISSUANCE = { defaultTtl: '5m' }
 
 async function main(signal: AbortSignal): Promise<Counts> {
-  const { helm = '' } = await buildTools(log, signal, [HELM])
-  const archive = await buildCountersignImage(log, signal)
+  const built = await build(log, signal)
   return withCluster(log, signal, async (cluster) => {
-    await cluster.importImage(archive)
-    await cluster.tagImage(COUNTERSIGN_IMAGE, COUNTERSIGN_IMAGE.replace(/[^:]*$/, NEXT_TAG))
-    await cluster.createVolume(VOLUME, VALUES.persistence.size)
     const scenario = new Scenario(log, signal)
-    const release = new Release(cluster, helm, VALUES)
+    const release = await prepare(cluster, built, ISSUANCE)
     const traffic = await Traffic.listen(cluster.hostIp)
     try {
       await show(scenario, { cluster, release, traffic })
     } finally {
       traffic.close()
+      // After a step that failed, the rest of it all is still there.
+      await cluster.deleteNamespace(SHOP)
       await cleanUp(cluster, release)
     }
     return scenario.counts
   })
-}
-
-/** After a step that failed, the rest of it all is still there. */
-async function cleanUp(cluster: Cluster, release: Release): Promise<void> {
-  await cluster.deleteNamespace(SHOP)
-  await release.remove()
-  await removeKept(cluster)
-  await cluster.deleteVolume(VOLUME)
 }
 
 let counts: Counts = { passed: 0, failed: 1 }

@@ -16,6 +16,8 @@ export type Part = typeof BROKER | typeof AGENT
 const RELEASE = 'countersign'
 const CHART = resolve(import.meta.dirname, '..', '..', 'deploy', 'chart')
 const TIMEOUT_MS = 180_000
+/** Helm leaves alone what somebody else has set, such as the image that {@link Release.setImage} gave one part. */
+const THEIRS_TOO = ['--force-conflicts']
 
 /** Countersign as a release of Helm, as a user would have it. */
 export class Release {
@@ -42,7 +44,7 @@ export class Release {
 
   /** To what was there before the last install, upgrade or rollback. */
   async rollback(): Promise<void> {
-    await this.#run(['rollback', RELEASE])
+    await this.#run(['rollback', RELEASE, ...THEIRS_TOO])
     await this.settled()
   }
 
@@ -85,7 +87,7 @@ export class Release {
   }
 
   async #apply(verb: 'install' | 'upgrade', tag: string): Promise<void> {
-    const args = [verb, RELEASE, CHART, '--values', '-', '--set', `image.tag=${tag}`]
+    const args = [verb, RELEASE, CHART, '--values', '-', '--set', `image.tag=${tag}`, ...THEIRS_TOO]
     await this.#run(args, JSON.stringify(this.#values))
     await this.settled()
   }

@@ -21,19 +21,24 @@ export async function openShop(cluster: Cluster, collector: string): Promise<voi
   await cluster.apply([
     { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'programs', namespace: SHOP }, data: programs },
     ...service('payments', ['/programs/service.js', `${PORT}`, idOf('checkout')]),
-    ...service('checkout', [
+  ])
+  await isRolledOut(cluster, 'payments')
+  await cluster.apply(
+    service('checkout', [
       '/programs/caller.js',
       ...[`payments.${SHOP}.svc.cluster.local:${PORT}`, idOf('payments'), `${PER_SECOND}`, collector],
     ]),
-  ])
+  )
   await shopIsOpen(cluster)
 }
 
 /** Waits until all pods of both services are ready, one of each on each node unless a node takes none. */
 export async function shopIsOpen(cluster: Cluster): Promise<void> {
-  for (const name of ['payments', 'checkout']) {
-    await cluster.kubectl(['rollout', 'status', `deployment/${name}`, '--namespace', SHOP, '--timeout=55s'])
-  }
+  for (const name of ['payments', 'checkout']) await isRolledOut(cluster, name)
+}
+
+async function isRolledOut(cluster: Cluster, name: string): Promise<void> {
+  await cluster.kubectl(['rollout', 'status', `deployment/${name}`, '--namespace', SHOP, '--timeout=55s'])
 }
 
 /** Brings the pods back to both nodes, after one that took none does so again. */

@@ -2,23 +2,17 @@ import { resolve } from 'node:path'
 import { tryRun } from '../cluster/base/run.ts'
 import { waitFor } from '../cluster/base/wait.ts'
 import type { Cluster } from '../cluster/cluster.ts'
-import { COUNTERSIGN_IMAGE } from '../cluster/images/countersign-image.ts'
 import { leftBehind } from './left-behind.ts'
 import { expectKept, mountsOf } from './mounts.ts'
-import { AGENT, AGENTS, BROKER, type Release, SYSTEM } from './release.ts'
+import { AGENT, BROKER, type Release, SYSTEM } from './release.ts'
 import type { Scenario } from './scenario.ts'
+import { KEPT, NEXT_IMAGE, NEXT_TAG, removeKept, TAG } from './set-up.ts'
 import { CALLERS, openShop, podsOfShop, SHOP, shopIsOpen, spreadShop } from './shop.ts'
 import type { Traffic } from './traffic.ts'
 
-/** Another name of the same image, to roll out. */
-export const NEXT_TAG = 'next'
-const TAG = COUNTERSIGN_IMAGE.replace(/^.*:/, '')
-const NEXT_IMAGE = COUNTERSIGN_IMAGE.replace(/[^:]*$/, NEXT_TAG)
 const REPOSITORY = resolve(import.meta.dirname, '..', '..')
 /** Of the chart and of the shop: other pods of the cluster stay where they are. */
 const DRAINED_PODS = `app.kubernetes.io/part-of in (countersign, ${SHOP})`
-/** What the chart leaves, so that nothing is lost by mistake. */
-const KEPT = /customresourcedefinition|clustertrustbundle/
 
 /** What a platform team does with Countersign from the first day to the last, with two services that must not notice. */
 export async function show(
@@ -83,14 +77,6 @@ export async function show(
     await removeKept(cluster)
     await leftAtLast(cluster, () => true)
   })
-}
-
-/** Removes what `helm uninstall` keeps. */
-export async function removeKept(cluster: Cluster): Promise<void> {
-  const kept = (await leftBehind(cluster)).filter((thing) => KEPT.test(thing))
-  if (kept.length > 0) await cluster.kubectl(['delete', ...kept, '--timeout=30s'])
-  await cluster.deleteNamespace(SYSTEM)
-  await cluster.kubectl(['delete', 'namespace', AGENTS, '--ignore-not-found', '--timeout=50s'])
 }
 
 async function drain(cluster: Cluster, release: Release, node: string): Promise<void> {

@@ -21,6 +21,7 @@ const AFTERMATH_MS = 4_000
 export class Traffic {
   readonly #server: Server
   readonly #reports = new Map<string, Report>()
+  readonly #timeline: (Report & { readonly at: number })[] = []
 
   private constructor(server: Server) {
     this.#server = server
@@ -29,6 +30,7 @@ export class Traffic {
       createInterface({ input: socket }).on('line', (line) => {
         const report = JSON.parse(line) as Report
         this.#reports.set(report.pod, report)
+        this.#timeline.push({ at: performance.now(), ...report })
       })
     })
   }
@@ -58,6 +60,14 @@ export class Traffic {
     return { ours: count('ours'), theirs: count('theirs') }
   }
 
+  /** How many new handshakes and failures each caller had in each second since `begin`, to be looked at after a failure. */
+  timeline(begin: number): string {
+    return this.#timeline
+      .filter(({ at }) => at >= begin)
+      .map(({ at, pod, handshakes, failed }) => `${((at - begin) / 1000).toFixed(1)} s ${pod} ${handshakes} ${failed}`)
+      .join('\n')
+  }
+
   /** Waits until `callers` of them have made handshakes. */
   async flows(callers: number): Promise<void> {
     await waitFor(`handshakes of ${callers} callers`, () => {
@@ -81,7 +91,8 @@ export class Traffic {
     const perSecond = handshakes / seconds
     const said = `${(tookMs / 1000).toFixed(1)} s; ${handshakes} new handshakes, ${perSecond.toFixed(0)} a second`
     const failed = after.failed - before.failed
-    if (failed > 0) throw new Error(`${failed} handshakes failed (${said})\n${after.errors.join('\n')}`)
+    if (failed > 0)
+      throw new Error(`${failed} handshakes failed (${said})\n${after.errors.join('\n')}\n${this.timeline(begin)}`)
     if (after.resumed > 0) throw new Error(`${after.resumed} handshakes were resumed sessions`)
     if (perSecond < LEAST_PER_SECOND) throw new Error(`too few handshakes: ${said}`)
     return `${said}, none failed`

@@ -72,6 +72,8 @@ async function handshake({ certificates, key, authorities }: Credentials): Promi
     checkServerIdentity: () => undefined,
   })
   const signal = AbortSignal.timeout(TIMEOUT_MS)
+  let reached = 'nothing'
+  for (const event of ['lookup', 'connect', 'secureConnect']) socket.once(event, () => (reached = event))
   try {
     await once(socket, 'secureConnect', { signal })
     if (uriOf(socket) !== expected) throw new Error(`the service is ${uriOf(socket)}`)
@@ -83,7 +85,7 @@ async function handshake({ certificates, key, authorities }: Credentials): Promi
     if (socket.isSessionReused()) counts.resumed += 1
   } catch (error) {
     counts.failed += 1
-    if (counts.errors.length < 10) counts.errors.push(`${new Date().toISOString()} ${String(error)}`)
+    if (counts.errors.length < 10) counts.errors.push(`${new Date().toISOString()} ${String(error)} after ${reached}`)
   } finally {
     socket.on('error', () => {}).destroy()
     underWay -= 1

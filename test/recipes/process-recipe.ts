@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { expect } from 'vitest'
+import { vi } from 'vitest'
 
 /** One fenced block of a document. */
 export interface Block {
@@ -13,6 +13,7 @@ export interface Block {
 }
 
 const PORTS = ['8443', '9090', '9091']
+const PATIENCE = { timeout: 20_000, interval: 50 }
 
 /**
  * Follows a document's commands to the letter, with real processes, in a home, a tmpfs and on ports of its own. Programs
@@ -88,7 +89,7 @@ export class ProcessRecipe {
   async startInVain(program: string): Promise<{ readonly exitCode: number | null; readonly said: string }> {
     const line = this.#lineOf(program)
     const child = this.#spawn(line)
-    await expect.poll(() => child.exitCode, { timeout: 20_000 }).not.toBeNull()
+    await vi.waitUntil(() => child.exitCode !== null, PATIENCE)
     this.#running.delete(line)
     return { exitCode: child.exitCode, said: this.#said.get(line) ?? '' }
   }
@@ -111,7 +112,10 @@ export class ProcessRecipe {
 
   async #start(line: string): Promise<void> {
     this.#spawn(line)
-    await expect.poll(() => this.#said.get(line), { timeout: 20_000 }).toMatch(/"(msg|event)":"(ready|started)"/)
+    const isUp = () => /"(msg|event)":"(ready|started)"/.test(this.#said.get(line) ?? '')
+    await vi.waitUntil(isUp, PATIENCE).catch((cause: unknown) => {
+      throw new Error(`it did not start: ${line}\n${this.#said.get(line) ?? ''}`, { cause })
+    })
   }
 
   #spawn(line: string): ChildProcess {

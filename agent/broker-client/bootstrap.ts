@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { readSmallFile } from '../../core/runtime/small-file.ts'
 import { decodeBundleDocument } from '../../core/spiffe/bundle-document.ts'
 import { bundleFromPem, type X509Bundle } from '../../core/spiffe/bundle.ts'
 import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
@@ -51,6 +51,9 @@ export async function bootstrapBundles({ trustDomain, bootstrapFile, saved, now 
   throw new IdentityError('bundle_invalid', 'there is no trust bundle to begin with: give bootstrapBundleFile')
 }
 
+/** Thousands of authorities; there are three. */
+const MAX_BYTES = 4 * 1024 * 1024
+
 /** An unreadable file matters only where nothing was saved. */
 async function fileBundle(
   file: string,
@@ -58,7 +61,7 @@ async function fileBundle(
   saved: Bundles | undefined,
 ): Promise<X509Bundle | undefined> {
   try {
-    const own = parseBundle(trustDomain, await readFile(file, 'utf8'))
+    const own = parseBundle(trustDomain, await readSmallFile(file, MAX_BYTES))
     if (own.authorities.length === 0) throw new IdentityError('bundle_invalid', `${file} holds no authority`)
     return own
   } catch (error) {

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { backoffMs } from '../../core/runtime/backoff.ts'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { Random } from '../../core/runtime/random.ts'
+import { readSmallFile } from '../../core/runtime/small-file.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import type { SyncResponse } from '../../proto/gen/countersign/node/v1/node_pb.ts'
@@ -288,7 +288,7 @@ function withCause(error: unknown, failure: unknown): unknown {
 
 async function readToken(file: string): Promise<string> {
   try {
-    const token = (await readFile(file, 'utf8')).trim()
+    const token = (await readSmallFile(file, MAX_TOKEN_BYTES)).trim()
     if (token.length > MAX_TOKEN_BYTES)
       throw new IdentityError('token_too_large', `${file} is no token: it is larger than 16 KiB`)
     return token

@@ -1,6 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { isAbsolute, join, resolve } from 'node:path'
 import { checkDocument, describeProblems } from '../../core/runtime/config.ts'
+import { readSmallFile } from '../../core/runtime/small-file.ts'
 import { type WorkloadDeclaration, workloadDeclarationSchema } from './workload-declaration.ts'
 
 /** What a folder declares, and what in it could not be read. */
@@ -12,6 +13,7 @@ export interface Declarations {
 
 const SUFFIX = /\.(?:ya?ml|json)$/
 const MAX_FILES = 1000
+const MAX_BYTES = 1024 * 1024
 
 /** Reads every declaration of a folder; relative token files are looked for in it. Never throws. */
 export async function readDeclarations(directory: string): Promise<Declarations> {
@@ -35,7 +37,7 @@ async function readOne(
   file: string,
   workloads: Map<string, WorkloadDeclaration>,
 ): Promise<string | undefined> {
-  const text = await readFile(join(directory, file), 'utf8').catch(() => undefined)
+  const text = await readSmallFile(join(directory, file), MAX_BYTES).catch(() => undefined)
   if (text === undefined) return `${file}: cannot be read`
   const checked = checkDocument(text, workloadDeclarationSchema)
   if ('problems' in checked) return describeProblems(file, checked.problems)

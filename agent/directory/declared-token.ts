@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { readSmallFile } from '../../core/runtime/small-file.ts'
 import type { PodRef } from '../workloads/workload.ts'
 
 /** A token and whose it says it is. Nothing of it is believed here: that is for the broker. */
@@ -43,7 +43,7 @@ export async function readDeclaredToken(file: string): Promise<DeclaredToken> {
 async function readToken(file: string): Promise<string> {
   let text: string
   try {
-    text = (await readFile(file, 'utf8')).trim()
+    text = (await readSmallFile(file, MAX_BYTES)).trim()
   } catch (error) {
     throw new IdentityError(
       'config_invalid',

@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -116,6 +117,18 @@ test('a token is handed on when it changes, and only then', async () => {
   await clock.advance(5 * REREAD)
   await declare('cart', 'second')
   await reread(() => expect(target.calls).toEqual(['add cart', 'token cart second']))
+})
+
+test.for(['pipe', 'device that never ends'])('a token file that is a %s holds nobody else up', async (kind) => {
+  await declare('billing')
+  await declare('cart')
+  const tokenFile = join(directory, 'billing.token')
+  await rm(tokenFile)
+  if (kind === 'pipe') execFileSync('mkfifo', [tokenFile])
+  else await symlink('/dev/zero', tokenFile)
+  declared.start()
+  await reread(() => expect(target.calls).toEqual(['add cart']))
+  expect(declared.problems).toEqual([expect.stringContaining('billing.token cannot be read: not a file')])
 })
 
 test('what a former run delivered is taken up without a token, then gets it', async () => {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -145,4 +146,18 @@ test('does not start without its directory: no templates would mean the built-in
     code: 'object_invalid',
     message: expect.stringContaining('nonexistent:\n  templates.directory: cannot be read: ENOENT'),
   })
+})
+
+test('what is no file, or has no end, is a problem and holds nothing up', async () => {
+  const clock = new FakeClock()
+  const { directory, write } = newDirectory({ 'a.yaml': yaml('a') })
+  const { source, names } = await open(directory, clock)
+  execFileSync('mkfifo', [join(directory, 'pipe.yaml')])
+  symlinkSync('/dev/zero', join(directory, 'zero.yaml'))
+  write('b.yaml', yaml('b'))
+  await expect.poll(() => clock.advance(15_000).then(names)).toEqual(['a 30', 'b 30'])
+  expect(source.problems.map(({ path, message }) => `${path} ${message}`)).toEqual([
+    'pipe.yaml cannot be read: not a file',
+    'zero.yaml cannot be read: not a file',
+  ])
 })

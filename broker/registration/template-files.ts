@@ -1,7 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { checkDocument, describeProblems, type Problem } from '../../core/runtime/config.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { readSmallFile } from '../../core/runtime/small-file.ts'
 import { type IdentityTemplate, identityTemplateSchema } from './identity-template.ts'
 import { problemsOf, type TemplateRules } from './template-rules.ts'
 
@@ -74,7 +75,7 @@ async function readTemplateFile(
 ): Promise<GoodFile | undefined> {
   let text: string
   try {
-    text = await readFile(join(directory, name), 'utf8')
+    text = await readSmallFile(join(directory, name), MAX_BYTES)
   } catch (error) {
     const { code = 'error' } = error as NodeJS.ErrnoException
     // Even if it was removed since it was listed: the whole directory may just be moving. The next look will tell.

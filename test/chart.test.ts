@@ -80,6 +80,7 @@ describe('RBAC', () => {
       'get namespaces',
       'get pods',
       'get secrets countersign-wrapping-key in countersign-system',
+      'get serviceaccounts',
       'list identitytemplates.countersign.dev',
       'list namespaces',
       'list pods',

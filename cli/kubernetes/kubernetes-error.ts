@@ -10,7 +10,8 @@ interface Asked {
 export function kubernetesError(error: unknown, { what, server }: Asked): IdentityError {
   if (error instanceof IdentityError) return error
   const { code } = error as { readonly code?: unknown }
-  if (typeof code !== 'number') return unreachable(error, server)
+  // A DOMException, which is what a timeout throws, has a number of its own.
+  if (typeof code !== 'number' || error instanceof DOMException) return unreachable(error, server)
   const said = messageOf(error)
   const options = { cause: error }
   if (code === 401)

@@ -1,0 +1,415 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { timestampFromDate } from '@bufbuild/protobuf/wkt'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { IdentityError } from '../core/runtime/errors.ts'
+import { systemClock } from '../core/runtime/system-clock.ts'
+import { encodeBundleDocument } from '../core/spiffe/bundle-document.ts'
+import { bundleToPem } from '../core/spiffe/bundle.ts'
+import { TrustDomain } from '../core/spiffe/trust-domain.ts'
+import { SvidKind, SvidState, StepOutcome, Verdict } from '../proto/gen/countersign/admin/v1/admin_pb.ts'
+import { agent, at, status, template } from '../test/fakes/check-facts.ts'
+import { FakeAdmin, type FakeAdminOptions } from '../test/fakes/fake-admin.ts'
+import { FakeBrokerAuthorities } from '../test/fakes/fake-broker-authorities.ts'
+import { FakeKubernetes } from '../test/fakes/fake-kubernetes.ts'
+import { runCli } from '../test/fakes/run-cli.ts'
+
+const trustDomain = TrustDomain.parse('prod.example')
+const authorities = await FakeBrokerAuthorities.create(trustDomain, systemClock)
+const identity = {
+  serialNumber: '0a1b2c',
+  kind: SvidKind.WORKLOAD,
+  state: SvidState.VALID,
+  spiffeId: 'spiffe://prod.example/ns/shop/sa/cart',
+  nodeName: 'node-a',
+  namespace: 'shop',
+  serviceAccount: 'cart',
+  podUid: 'uid-1',
+  issuedAt: at(0),
+  notAfter: at(3_600_000),
+}
+
+const asked: Record<string, unknown>[] = []
+const answers: FakeAdminOptions['answers'] = {
+  getStatus: async () => status({ serverTime: timestampFromDate(new Date()) }).value,
+  listAuthorities: async () => ({ bundleSequence: 7n, authorities: [] }),
+  listAgents: async ({ pageToken }) =>
+    pageToken === '' ? { agents: [agent('node-a')], nextPageToken: 'next' } : { agents: [agent('node-b')] },
+  listTemplates: async () => ({ templates: [template('web')] }),
+  listIdentities: async (request) => {
+    asked.push({ ...request })
+    return { identities: [identity] }
+  },
+  getIdentity: async ({ serialNumber }) => {
+    if (serialNumber !== '0a1b2c') throw new IdentityError('identity_not_found', 'the ledger holds no such SVID')
+    return { identity, details: { podName: 'cart-1', template: 'web', reviewed: true, auditSequence: 42n } }
+  },
+  getBundle: async () => ({
+    trustDomain: 'prod.example',
+    x509Authorities: authorities.bundle.authorities.map(({ der }) => der),
+    sequence: 7n,
+  }),
+  explainPod: async ({ name }) => ({
+    verdict: name === 'cart-1' ? Verdict.HAS_IDENTITY : Verdict.NO_IDENTITY,
+    summary: name === 'cart-1' ? 'It has one.' : 'No template selects it.',
+    steps: [
+      { name: 'pod', outcome: StepOutcome.OK, found: 'It is there.' },
+      name === 'cart-1'
+        ? { name: 'template', outcome: StepOutcome.OK, found: 'Template web selects it.' }
+        : {
+            name: 'template',
+            outcome: StepOutcome.FAILED,
+            found: 'None selects it.',
+            code: 'template_not_matched',
+            remedy: 'Write one.',
+          },
+    ],
+    identities: name === 'cart-1' ? [identity] : [],
+  }),
+}
+
+const labels = { 'app.kubernetes.io/name': 'countersign' }
+const document = encodeBundleDocument({ x509: { ...authorities.bundle, sequence: 7n }, jwtAuthorities: [] })
+const pods = ['cart-1', 'sad-1'].map((name) => ({
+  metadata: { name, namespace: 'shop', uid: name, creationTimestamp: '2026-01-01T00:00:00Z' },
+  spec: { nodeName: 'node-a', volumes: [{ name: 'identity', csi: { driver: 'csi.countersign.dev', readOnly: true } }] },
+  status:
+    name === 'cart-1'
+      ? { phase: 'Running', containerStatuses: [{ name: 'main', containerID: 'x' }] }
+      : { phase: 'Pending' },
+}))
+const running = (name: string, node: string) => ({
+  metadata: { name, namespace: 'n' },
+  spec: { nodeName: node },
+  status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
+})
+
+/** What the API server has: by path, without the query. */
+const objects: Record<string, object> = {
+  '/version': { gitVersion: 'v1.37.1', major: '1', minor: '37' },
+  '/api/v1/nodes': {
+    items: ['node-a', 'node-b'].map((name) => ({
+      metadata: { name },
+      status: { nodeInfo: { kubeletVersion: 'v1.37.1', operatingSystem: 'linux' } },
+    })),
+  },
+  '/apis/storage.k8s.io/v1/csidrivers/csi.countersign.dev': {
+    metadata: { name: 'csi.countersign.dev', labels },
+    spec: {
+      attachRequired: false,
+      podInfoOnMount: true,
+      requiresRepublish: true,
+      volumeLifecycleModes: ['Ephemeral'],
+      serviceAccountTokenInSecrets: true,
+      tokenRequests: [{ audience: 'countersign.dev/prod.example' }],
+    },
+  },
+  '/apis/apiextensions.k8s.io/v1/customresourcedefinitions': {
+    items: [
+      {
+        metadata: { name: 'identitytemplates.countersign.dev', labels },
+        spec: { group: 'countersign.dev', versions: [{ name: 'v1alpha1', served: true }] },
+        status: { conditions: [{ type: 'Established', status: 'True' }] },
+      },
+    ],
+  },
+  '/apis/storage.k8s.io/v1/csinodes': {
+    items: ['node-a', 'node-b'].map((name) => ({
+      metadata: { name },
+      spec: { drivers: [{ name: 'csi.countersign.dev' }] },
+    })),
+  },
+  '/apis/apps/v1/namespaces/countersign-system/deployments': {
+    items: [{ metadata: { name: 'countersign-broker' }, spec: { replicas: 1 }, status: { readyReplicas: 1 } }],
+  },
+  '/apis/apps/v1/namespaces/countersign-agent/daemonsets': {
+    items: [{ metadata: { name: 'countersign-agent' }, status: { desiredNumberScheduled: 2, numberReady: 2 } }],
+  },
+  '/api/v1/namespaces/countersign-system/pods': { items: [running('countersign-broker-0', 'node-a')] },
+  '/api/v1/namespaces/countersign-agent/pods': { items: [running('a', 'node-a'), running('b', 'node-b')] },
+  '/api/v1/namespaces/countersign-agent/configmaps/countersign-trust-bundle': {
+    metadata: { name: 'countersign-trust-bundle' },
+    data: { 'bundle.json': document },
+  },
+  '/api/v1/namespaces/countersign-system/serviceaccounts/countersign-cli/token': { status: { token: 'good' } },
+  '/api/v1/pods': { items: [] },
+  '/api/v1/namespaces/shop/pods/cart-1': pods[0] as object,
+  '/api/v1/namespaces/shop/pods/sad-1': pods[1] as object,
+  '/api/v1/namespaces/shop/events': { items: [] },
+}
+
+let kubernetes: FakeKubernetes
+let admin: FakeAdmin
+let directory: string
+/** What is answered instead. */
+let instead: Record<string, { status: number; body: string } | 'hang' | 'reset'>
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'cli-'))
+  writeFileSync(join(directory, 'bundle.pem'), bundleToPem(authorities.bundle))
+  writeFileSync(join(directory, 'token'), 'good\n')
+  kubernetes = await FakeKubernetes.start()
+  kubernetes.fault = (pathAndQuery) => {
+    const [path = ''] = pathAndQuery.split('?')
+    if (instead[path]) return instead[path]
+    const found = objects[path]
+    return found
+      ? { status: 200, body: JSON.stringify(found) }
+      : { status: 404, body: JSON.stringify({ kind: 'Status', message: `${path} not found`, code: 404 }) }
+  }
+  admin = await FakeAdmin.start({ authorities, answers })
+})
+beforeEach(() => {
+  instead = {}
+  asked.length = 0
+})
+afterEach(() => {
+  admin.authorizations.length = 0
+})
+afterAll(async () => {
+  admin.stop()
+  await kubernetes.stop()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const cli = (...args: string[]) =>
+  runCli(['--kubeconfig', kubernetes.adminKubeconfig, '--broker', admin.address, ...args])
+const forbidden = (message: string) => ({ status: 403, body: JSON.stringify({ kind: 'Status', message, code: 403 }) })
+
+describe('check', () => {
+  test('an installation that is well, but for its authorities', async () => {
+    const { code, out } = await cli('check')
+    expect(out).toContain('✔ every kubelet knows the driver (2 nodes)')
+    expect(out).toContain('✔ every agent is connected to the broker (2 agents)')
+    expect(out).toContain('✔ the broker answers, and proves to be the broker (spiffe://prod.example/countersign/broker')
+    expect(out).toContain('no authority signs')
+    expect(out).toMatch(/✖ \d+ of \d+ checks passed, 1 failed\n$/)
+    expect(code).toBe(1)
+  })
+
+  test('for programs', async () => {
+    const { out } = await cli('--json', 'check')
+    const { outcome, checks } = JSON.parse(out) as { outcome: string; checks: { id: string; outcome: string }[] }
+    expect(outcome).toBe('fail')
+    expect(checks.filter((check) => check.outcome === 'fail').map(({ id }) => id)).toEqual(['authorities'])
+  })
+
+  test('an API server that hangs has the time of a request, and ends the program with 3', async () => {
+    instead['/version'] = 'hang'
+    const { code, out } = await cli('--request-timeout', '500ms', 'check')
+    expect(out).toMatch(/✖ the API server answers\n.*cannot be reached: no answer in time/)
+    expect(code).toBe(3)
+  })
+
+  test('what one may not see is a warning that names the rule', async () => {
+    instead['/api/v1/nodes'] = forbidden('nodes is forbidden: User "eve" cannot list resource "nodes"')
+    const { out } = await cli('check')
+    expect(out).toMatch(/‼ the kubelets are new enough\n.*User "eve" cannot list resource "nodes"/)
+  })
+
+  test('--wait looks again until nothing fails', async () => {
+    instead['/apis/storage.k8s.io/v1/csinodes'] = { status: 200, body: JSON.stringify({ items: [] }) }
+    const started = Date.now()
+    const { out } = await cli('check', '--wait', '2500ms')
+    expect(Date.now() - started).toBeGreaterThan(2_000)
+    expect(out).toContain('2 kubelets of 2 do not know')
+  })
+})
+
+describe('commands', () => {
+  test('status', async () => {
+    const { code, out } = await cli('status')
+    expect(code).toBe(0)
+    expect(out).toMatch(/Trust domain: +prod\.example/)
+    expect(out).toMatch(/node-b +\S+/)
+    expect(out).toMatch(/Lifetimes: +1d unless a template says otherwise, 5m to 1d/)
+  })
+
+  test('identity list: of the namespace that was asked for', async () => {
+    const { code, out } = await cli('-n', 'shop', 'identity', 'list', '--prefix', 'spiffe://prod.example/ns/shop')
+    expect(code).toBe(0)
+    expect(out).toMatch(/^SPIFFE ID .*\nspiffe:\/\/prod\.example\/ns\/shop\/sa\/cart +node-a +valid/)
+    expect(asked).toMatchObject([
+      { namespace: 'shop', spiffeIdPrefix: 'spiffe://prod.example/ns/shop', state: SvidState.VALID },
+    ])
+  })
+
+  test('identity list: of all namespaces, and whatever else', async () => {
+    await cli('identity', 'list', '-A', '--state', 'any', '--kind', 'any', '--node', 'node-a', '--limit', '7')
+    expect(asked).toMatchObject([{ namespace: '', state: 0, kind: 0, nodeName: 'node-a', pageSize: 7 }])
+  })
+
+  test('identity show', async () => {
+    const { code, out } = await cli('identity', 'show', '0a1b2c')
+    expect(code).toBe(0)
+    expect(out).toMatch(/Pod: +shop\/cart-1/)
+    expect(out).toMatch(/Audit record: +42/)
+    expect(await cli('identity', 'show', 'ff')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('identity_not_found') as string,
+    })
+  })
+
+  test('bundle show: broker, ConfigMap and file say the same', async () => {
+    const [fromBroker, fromConfigMap, fromFile] = await Promise.all([
+      cli('bundle', 'show', '--pem'),
+      cli('bundle', 'show', '--pem', '--config-map'),
+      runCli(['bundle', 'show', '--pem', join(directory, 'bundle.pem')]),
+    ])
+    expect(fromBroker.out).toBe(bundleToPem(authorities.bundle))
+    expect(fromConfigMap.out).toBe(fromBroker.out)
+    expect(fromFile.out).toBe(fromBroker.out)
+    expect((await cli('bundle', 'show', '--document')).out).toContain('"spiffe_sequence":7')
+    expect((await cli('bundle', 'show')).out).toMatch(/Trust domain: +prod\.example/)
+  })
+
+  test('explain pod: every step, and 1 if there is no identity', async () => {
+    const good = await cli('-n', 'shop', 'explain', 'pod', 'cart-1')
+    expect(good.code).toBe(0)
+    expect(good.out).toMatch(/^✔ shop\/cart-1: It has one\.\n/)
+    expect(good.out).toMatch(/✔ mount +kubelet has mounted the volume/)
+    expect(good.out).toContain('spiffe://prod.example/ns/shop/sa/cart, serial number 0a1b2c')
+    const sad = await cli('-n', 'shop', 'explain', 'pod', 'sad-1')
+    expect(sad.code).toBe(1)
+    expect(sad.out).toMatch(/✖ template +None selects it\. \(template_not_matched\)\n +→ Write one\./)
+  })
+
+  test('version', async () => {
+    expect(await cli('version')).toMatchObject({ code: 0, out: 'client 0.1.0\nbroker 0.1.0\n' })
+    expect(await runCli(['version', '--client'])).toMatchObject({ code: 0, out: 'client 0.1.0\n' })
+  })
+})
+
+describe('the token', () => {
+  test('is made for the admin audience, and nothing else of the caller goes to the broker', async () => {
+    await cli('version')
+    expect(admin.authorizations).toEqual(['Bearer good'])
+  })
+
+  test('can come from a file, and the bundle as well: then no cluster is needed', async () => {
+    const args = [
+      '--broker',
+      admin.address,
+      '--bundle-file',
+      join(directory, 'bundle.pem'),
+      '--token-file',
+      join(directory, 'token'),
+    ]
+    expect(await runCli([...args, '--kubeconfig', '/nonexistent', 'version'])).toMatchObject({ code: 0 })
+  })
+
+  test('cannot be made where the ServiceAccount is missing', async () => {
+    instead['/api/v1/namespaces/countersign-system/serviceaccounts/countersign-cli/token'] = { status: 404, body: '{}' }
+    const { code, err } = await cli('status')
+    expect(code).toBe(3)
+    expect(err).toMatch(/no ServiceAccount countersign-system\/countersign-cli/)
+  })
+})
+
+describe('exit codes', () => {
+  test.for([
+    ['no command', [], 2, ''],
+    ['help', ['--help'], 0, ''],
+    ['an unknown command', ['frobnicate'], 2, 'unknown command'],
+    ['an unknown flag', ['check', '--frobnicate'], 2, 'unknown option'],
+    ['a wrong duration', ['check', '--wait', '30'], 2, '--wait'],
+    ['a wrong address', ['--broker', 'nowhere', 'status'], 2, 'host:port'],
+    ['a wrong trust domain', ['--trust-domain', 'Prod', 'status'], 2, '--trust-domain'],
+    ['a wrong choice', ['identity', 'list', '--state', 'odd'], 2, 'Allowed choices'],
+    ['a wrong number', ['identity', 'list', '--limit', '0'], 2, 'number from 1'],
+    ['no kubeconfig', ['--kubeconfig', '/nonexistent', 'check'], 2, 'ENOENT'],
+  ] as const)('%s', async ([, args, code, says]) => {
+    const ended = await runCli([...args])
+    expect(ended.code).toBe(code)
+    expect(ended.err).toContain(says)
+  })
+
+  test('an unknown context', async () => {
+    expect(await cli('--context', 'other', 'check')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("no context 'other'") as string,
+    })
+  })
+
+  test('nobody at the broker’s address', async () => {
+    const gone = await FakeAdmin.start({ authorities })
+    const { address } = gone
+    gone.stop()
+    expect(await runCli(['--kubeconfig', kubernetes.adminKubeconfig, '--broker', address, 'status'])).toMatchObject({
+      code: 3,
+    })
+  })
+
+  test('somebody who is not the broker', async () => {
+    const impostor = await FakeAdmin.start({ authorities, ownPath: ['ns', 'shop', 'sa', 'cart'] })
+    const { code, err } = await runCli([
+      '--kubeconfig',
+      kubernetes.adminKubeconfig,
+      '--broker',
+      impostor.address,
+      'status',
+    ])
+    impostor.stop()
+    expect(code).toBe(3)
+    expect(err).toMatch(/not the broker/)
+    expect(impostor.authorizations).toEqual([])
+  })
+
+  test('the API server refuses', async () => {
+    instead['/api/v1/namespaces/countersign-system/serviceaccounts/countersign-cli/token'] = forbidden(
+      'serviceaccounts "countersign-cli" is forbidden',
+    )
+    expect(await cli('status')).toMatchObject({
+      code: 4,
+      err: expect.stringContaining('kubernetes_forbidden') as string,
+    })
+  })
+})
+
+test('the program itself, as a process', async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, ['cli/main.ts', 'version', '--client'])
+  expect(stdout).toBe('client 0.1.0\n')
+  const ended = await promisify(execFile)(process.execPath, ['cli/main.ts', 'nonsense']).catch(
+    (error: unknown) => error,
+  )
+  expect(ended).toMatchObject({ code: 2, stdout: '' })
+})
+
+describe('completion', () => {
+  const complete = async (line: string) => {
+    const { out } = await runCli(['completion', 'bash'])
+    const words = line.split(' ')
+    const script = `${out}\nCOMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}; _countersign; printf '%s\\n' "\${COMPREPLY[@]}"`
+    const { stdout } = await promisify(execFile)('bash', ['-c', script])
+    return stdout.trim().split('\n')
+  }
+
+  test.for([
+    ['countersign ch', ['check']],
+    ['countersign identity ', ['list', 'show']],
+    ['countersign identity list --sp', ['--spiffe-id']],
+    ['countersign -n check identity l', ['list']],
+    ['countersign completion f', ['fish']],
+    ['countersign explain ', ['pod']],
+    ['countersign check --p', ['--pre']],
+    ['countersign identity list --js', ['--json']],
+  ] as const)('bash: %s', async ([line, words]) => {
+    const found = await complete(line)
+    for (const word of words) expect(found).toContain(word)
+    if (!line.endsWith(' ')) expect(found).toEqual(words)
+  })
+
+  test('zsh takes those of bash; fish has its own', async () => {
+    expect((await runCli(['completion', 'zsh'])).out).toMatch(
+      /^#compdef countersign\n[^]*bashcompinit[^]*complete -o default -F _countersign countersign/,
+    )
+    const { out } = await runCli(['completion', 'fish'])
+    expect(out).toContain(
+      "complete -c countersign -n '__fish_seen_subcommand_from identity' -a list -d 'SVIDs, newest first'",
+    )
+    expect(await runCli(['completion', 'tcsh'])).toMatchObject({ code: 2 })
+  })
+})

@@ -38,8 +38,8 @@ export class SqliteQueries implements LedgerQueries {
     this.#clock = clock
   }
 
-  identities(filter: IdentityFilter, page: PageBounds): Promise<PageOf<IdentityRow>> {
-    return this.#ask({ ask: 'identities', filter, page })
+  identities(filter: IdentityFilter, { after, size }: PageBounds): Promise<PageOf<IdentityRow>> {
+    return this.#ask({ ask: 'identities', filter, page: { after, size } })
   }
 
   identity(serialNumber: string): Promise<IdentityRow | undefined> {
@@ -50,8 +50,8 @@ export class SqliteQueries implements LedgerQueries {
     return this.#ask({ ask: 'issuance', serialNumber })
   }
 
-  auditRecords(filter: AuditFilter, page: PageBounds): Promise<PageOf<AuditRecordRow>> {
-    return this.#ask({ ask: 'auditRecords', filter, page })
+  auditRecords(filter: AuditFilter, { after, size }: PageBounds): Promise<PageOf<AuditRecordRow>> {
+    return this.#ask({ ask: 'auditRecords', filter, page: { after, size } })
   }
 
   async close(): Promise<void> {

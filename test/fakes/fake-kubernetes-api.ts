@@ -1,3 +1,4 @@
+import type { AccessReviewSpec, FakeAuthorizer } from './fake-authorizer.ts'
 import { type FakeKubernetesState, type ObjectKind, StatusError, type StoredObject } from './fake-kubernetes-state.ts'
 import type { FakeKubernetesStore } from './fake-kubernetes-store.ts'
 import type { ReviewStatus } from './fake-token-authenticator.ts'
@@ -8,6 +9,7 @@ export interface FakeApi {
   readonly state: FakeKubernetesState
   readonly store: FakeKubernetesStore
   readonly issuer: TokenIssuer
+  readonly authorizer: FakeAuthorizer
   review(token: string, audiences: readonly string[]): ReviewStatus
 }
 
@@ -61,6 +63,10 @@ function route(api: FakeApi, { method, path: pathAndQuery, text }: Asked): { sta
   if (path === '/apis/authentication.k8s.io/v1/tokenreviews') {
     const { spec } = body as { spec: { token: string; audiences?: string[] } }
     return { status: 201, object: { kind: 'TokenReview', spec, status: api.review(spec.token, spec.audiences ?? []) } }
+  }
+  if (path === '/apis/authorization.k8s.io/v1/subjectaccessreviews') {
+    const { spec } = body as { spec: AccessReviewSpec }
+    return { status: 201, object: { kind: 'SubjectAccessReview', spec, status: api.authorizer.review(spec) } }
   }
   const [, namespace, serviceAccount] = TOKEN_PATH.exec(path) ?? []
   if (namespace && serviceAccount) {

@@ -9,9 +9,16 @@ export interface StoredObject {
     readonly namespace?: string
     readonly uid: string
     readonly labels: Record<string, string>
+    readonly creationTimestamp: string
     deletionTimestamp?: string
   }
-  readonly spec: { readonly nodeName?: string; readonly serviceAccountName?: string }
+  readonly spec: {
+    readonly nodeName?: string
+    readonly serviceAccountName?: string
+    readonly volumes?: readonly Readonly<Record<string, unknown>>[]
+    readonly containers?: readonly Readonly<Record<string, unknown>>[]
+  }
+  status?: Readonly<Record<string, unknown>>
 }
 
 export type ObjectKind = 'namespaces' | 'nodes' | 'serviceaccounts' | 'pods'
@@ -49,7 +56,19 @@ export class FakeKubernetesState {
       this.get('serviceaccounts', { name: spec.serviceAccountName ?? 'default', namespace: metadata.namespace ?? '' })
     }
     const labels = kind === 'namespaces' ? { 'kubernetes.io/metadata.name': metadata.name } : {}
-    const object = { metadata: { ...metadata, labels: { ...labels, ...metadata.labels }, uid: randomUUID() }, spec }
+    const object: StoredObject = {
+      metadata: {
+        ...metadata,
+        labels: { ...labels, ...metadata.labels },
+        uid: randomUUID(),
+        creationTimestamp: this.#clock
+          .now()
+          .toISOString()
+          .replace(/\.\d+Z$/, 'Z'),
+      },
+      spec,
+      ...(kind === 'pods' && { status: { phase: spec.nodeName === undefined ? 'Pending' : 'Running' } }),
+    }
     this.#objects.set(key, object)
     return object
   }

@@ -29,7 +29,7 @@ afterEach(async () => {
 /** Follows the collection; `name=value` of each ConfigMap whose value is not `hidden`. */
 export async function follow(
   { kubeconfig, path }: CollectionUnderTest,
-  { pageSize = 2, maxItems = 1000, clock = systemClock as Clock } = {},
+  { pageSize = 2, maxItems = 1000, clock = systemClock }: { pageSize?: number; maxItems?: number; clock?: Clock } = {},
 ) {
   const server = await loadCredentials({ kubeconfig })
   const api = new ApiConnection(server, { clock, maxConnections: 4 })

@@ -105,6 +105,24 @@ test.for([
     path: 'spec.spiffeId',
     says: 'trust domain',
   },
+  {
+    name: 'a text beside the trust domain',
+    spec: { spiffeId: 'spiffe://x{{ trustDomain }}/a' },
+    path: 'spec.spiffeId',
+    says: 'mixes {{ trustDomain }}',
+  },
+  {
+    name: 'a reserved ID',
+    spec: { spiffeId: 'spiffe://{{ trustDomain }}/countersign/broker' },
+    path: 'spec.spiffeId',
+    says: 'reserved',
+  },
+  {
+    name: 'a single brace',
+    spec: { subject: { commonName: 'a{b' } },
+    path: 'spec.subject.commonName',
+    says: 'braces that do not pair',
+  },
   { name: 'a DNS name with a space', spec: { dnsNames: ['a', 'bad name'] }, path: 'spec.dnsNames.1', says: 'DNS name' },
   { name: 'a DNS name with an empty label', spec: { dnsNames: ['a..b'] }, path: 'spec.dnsNames.0', says: 'DNS name' },
   {

@@ -6,7 +6,8 @@ import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { isDnsName } from './identity-rendering.ts'
 import { labelSelector, type LabelSelector } from './label-selector.ts'
-import { parseTemplateText, type TemplateText } from './template-text.ts'
+import * as cel from './cel-rules.ts'
+import { MAX_TEXT_LENGTH, parseTemplateText, type TemplateText } from './template-text.ts'
 
 /** Which identity pods get: what design §4 calls IdentityTemplate, parsed and checked. */
 export interface IdentityTemplate {
@@ -35,17 +36,19 @@ const DEFAULT_SPIFFE_ID = 'spiffe://{{ trustDomain }}/ns/{{ namespace }}/sa/{{ s
 const OBJECT_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/
 const SERVICE_ACCOUNT = /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\/)?[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/
 
-const templateText = z.string().min(1).transform(parsed(parseTemplateText))
+const templateText = z.string().min(1).max(MAX_TEXT_LENGTH).transform(parsed(parseTemplateText))
 
 const spiffeIdText = templateText.superRefine((text, context) => {
   const problem = problemOfSpiffeId(text)
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
 })
 
-const dnsNameText = templateText.refine(
-  (text) => isDnsName(sampleOf(text)),
-  'is not a DNS name (lower-case letters, digits and hyphens between dots)',
-)
+const dnsNameText = templateText
+  .refine(
+    (text) => isDnsName(sampleOf(text)),
+    'is not a DNS name (lower-case letters, digits and hyphens between dots)',
+  )
+  .meta(cel.meta(cel.KNOWN_FACTS_ONLY, cel.DNS_NAME, { maxLength: 1024 }))
 
 /** The YAML form. Strict: an unknown key is a mistake that would otherwise give a pod more, or less, than was meant. */
 export const identityTemplateSchema = z
@@ -61,19 +64,37 @@ export const identityTemplateSchema = z
       podSelector: labelSelector.optional().describe('Selects pods by labels. Whoever may write labels decides.'),
       namespaceSelector: labelSelector.optional().describe('Selects namespaces by labels.'),
       serviceAccounts: z
-        .array(z.string().regex(SERVICE_ACCOUNT, 'must be name or namespace/name'))
+        .array(
+          z
+            .string()
+            .max(317)
+            .regex(SERVICE_ACCOUNT, 'must be name or namespace/name')
+            .meta(cel.meta(cel.SERVICE_ACCOUNT)),
+        )
         .min(1)
-        .max(10_000)
+        .max(2000)
         .optional()
+        .meta(cel.SET)
         .describe('Selects ServiceAccounts: namespace/name, or name in whatever namespace. Selectors must all hold.'),
       spiffeId: spiffeIdText
         .prefault(DEFAULT_SPIFFE_ID)
+        .meta(cel.meta(cel.KNOWN_FACTS_ONLY, cel.SPIFFE_ID, cel.SEGMENTS, cel.NOT_RESERVED))
         .describe('The ID, filled from facts of the API server. A value that is no legal path segment refuses.'),
-      dnsNames: z.array(dnsNameText).max(32).default([]).describe('DNS names of the certificate, filled alike.'),
-      ttl: duration.optional().describe("From issuance; within the broker's bounds. Default: issuance.defaultTtl."),
+      dnsNames: z
+        .array(dnsNameText)
+        .max(32)
+        .default([])
+        .meta(cel.SET)
+        .describe('DNS names of the certificate, filled alike.'),
+      ttl: duration
+        .optional()
+        .meta(cel.meta(cel.DURATION, { maxLength: 40 }))
+        .describe("From issuance; within the broker's bounds. Default: issuance.defaultTtl."),
       keyType: z.enum(KEY_TYPES).default('ec-p256').describe('The key that the agent makes.'),
       subject: z
-        .strictObject({ commonName: templateText.describe('For servers that map nothing else.') })
+        .strictObject({
+          commonName: templateText.meta(cel.meta(cel.KNOWN_FACTS_ONLY)).describe('For servers that map nothing else.'),
+        })
         .optional()
         .describe('The subject of the certificate, empty by default.'),
       // Byte for byte what travels in every answer (proto X509Svid.hint).
@@ -81,12 +102,14 @@ export const identityTemplateSchema = z
         .string()
         .refine((hint) => Buffer.byteLength(hint) <= 1024, 'is longer than 1024 bytes')
         .default('')
+        .meta(cel.meta(cel.HINT, { maxLength: 1024 }))
         .describe('What the identity is for, told to the workload; at most 1024 bytes.'),
       // Taken and ignored, it would let somebody believe that a partner is trusted.
       federatesWith: z
-        .array(z.string().transform(parsed(TrustDomain.parse)))
+        .array(z.string().max(255).transform(parsed(TrustDomain.parse)))
         .max(0, 'federation is not served yet')
         .default([])
+        .meta(cel.meta(cel.NOT_FEDERATED, { maxItems: 100, ...cel.SET }))
         .describe('Foreign trust domains. Not served yet: must be empty.'),
     }),
   })
@@ -142,6 +165,13 @@ function sampleOf(text: TemplateText): string {
  */
 function problemOfSpiffeId(text: TemplateText): string | undefined {
   const sample = sampleOf(text)
+  if (
+    typeof text[0] === 'string' &&
+    /^spiffe:\/\/./.test(text[0]) &&
+    !text[0].slice('spiffe://'.length).includes('/')
+  ) {
+    return 'mixes {{ trustDomain }} with something else in its trust domain'
+  }
   const slash = sample.indexOf('/', 'spiffe://'.length)
   if (slash === -1) return 'has no path, and the ID of the trust domain itself is no workload'
   let length = 0
@@ -153,7 +183,9 @@ function problemOfSpiffeId(text: TemplateText): string | undefined {
   }
   try {
     const { path } = SpiffeId.parse(sample)
-    return path === '' ? 'has no path' : undefined
+    if (path === '') return 'has no path'
+    const [, first] = sample.slice(slash).split('/')
+    return first === 'countersign' ? 'is below /countersign/, which is reserved' : undefined
   } catch (error) {
     if (error instanceof IdentityError) return error.message
     throw error

@@ -1,21 +1,23 @@
 import { z } from 'zod'
+import * as cel from './cel-rules.ts'
 import type { Labels } from './pod-facts.ts'
 
 const expression = z
   .strictObject({
     key: z.string().min(1).max(317),
     operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
-    values: z.array(z.string().max(63)).max(1000).optional(),
+    values: z.array(z.string().max(63)).max(1000).optional().meta(cel.ATOMIC),
   })
   .refine(({ operator, values = [] }) => (operator === 'In' || operator === 'NotIn') === values.length > 0, {
     path: ['values'],
-    message: 'In and NotIn need values, Exists and DoesNotExist have none',
+    message: cel.OPERATOR_AND_VALUES.message,
   })
+  .meta(cel.meta(cel.OPERATOR_AND_VALUES))
 
 /** Kubernetes' LabelSelector; without a requirement it selects everything. */
 export const labelSelector = z.strictObject({
-  matchLabels: z.record(z.string().min(1).max(317), z.string().max(63)).optional(),
-  matchExpressions: z.array(expression).max(100).optional(),
+  matchLabels: z.record(z.string().min(1).max(317), z.string().max(63)).optional().meta({ maxProperties: 1000 }),
+  matchExpressions: z.array(expression).max(100).optional().meta(cel.ATOMIC),
 })
 
 export type LabelSelector = z.output<typeof labelSelector>

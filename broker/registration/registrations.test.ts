@@ -173,12 +173,6 @@ test.for([
     says: 'another trust domain',
   },
   {
-    name: 'a reserved ID',
-    spec: { spiffeId: 'spiffe://{{ trustDomain }}/countersign/broker' },
-    code: 'spiffe_id_reserved',
-    says: '/countersign/',
-  },
-  {
     name: 'a reserved ID by a fact',
     spec: { spiffeId: 'spiffe://{{ trustDomain }}/{{ podLabels.reserved }}/agent/node-a' },
     code: 'spiffe_id_reserved',

@@ -7,10 +7,15 @@ export type Fact =
 export type TemplateText = readonly (string | Fact)[]
 
 /** A text longer than this cannot become anything that is issued. */
-const MAX_LENGTH = 4096
+export const MAX_TEXT_LENGTH = 4096
 const PLAIN_FACTS = ['trustDomain', 'namespace', 'serviceAccount', 'podName', 'podUid', 'nodeName'] as const
 /** A label's name with its optional prefix, as Kubernetes writes them. */
-const LABEL = /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?$/
+const LABEL = String.raw`(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?`
+const LABEL_ALONE = new RegExp(`^${LABEL}$`)
+/** A placeholder of a fact that there is, as a regular expression that CEL (RE2) understands too. */
+export const PLACEHOLDER = String.raw`\{\{\s*(?:${PLAIN_FACTS.join('|')}|(?:podLabels|namespaceLabels)\.${LABEL})\s*\}\}`
+/** The facts there are, for messages. */
+export const KNOWN_FACTS = [...PLAIN_FACTS, 'podLabels.<name>', 'namespaceLabels.<name>'].join(', ')
 
 /**
  * Parses a text like `/ns/{{ namespace }}/app/{{ podLabels.app.kubernetes.io/name }}`. There are no expressions.
@@ -18,11 +23,11 @@ const LABEL = /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9](?:[\w.-
  * @throws {SyntaxError} whose message names what is wrong.
  */
 export function parseTemplateText(text: string): TemplateText {
-  if (text.length > MAX_LENGTH) throw new SyntaxError(`is longer than ${MAX_LENGTH} characters`)
+  if (text.length > MAX_TEXT_LENGTH) throw new SyntaxError(`is longer than ${MAX_TEXT_LENGTH} characters`)
   return text.split(/(\{\{.*?\}\})/s).flatMap((part): (string | Fact)[] => {
     if (part === '') return []
     if (part.startsWith('{{') && part.endsWith('}}')) return [parseFact(part.slice(2, -2).trim())]
-    if (part.includes('{{') || part.includes('}}')) throw new SyntaxError('has braces that do not pair')
+    if (/[{}]/.test(part)) throw new SyntaxError('has braces that do not pair')
     return [part]
   })
 }
@@ -33,11 +38,10 @@ function parseFact(name: string): Fact {
   const dot = name.indexOf('.')
   const [kind, label] = [name.slice(0, dot), name.slice(dot + 1)]
   if (kind === 'podLabels' || kind === 'namespaceLabels') {
-    if (LABEL.test(label)) return { kind, label }
+    if (LABEL_ALONE.test(label)) return { kind, label }
     throw new SyntaxError(`names ${kind}, but no label that Kubernetes allows`)
   }
-  const known = [...PLAIN_FACTS, 'podLabels.<name>', 'namespaceLabels.<name>']
-  throw new SyntaxError(`names an unknown fact '${name.slice(0, 64)}'; there are ${known.join(', ')}`)
+  throw new SyntaxError(`names an unknown fact '${name.slice(0, 64)}'; there are ${KNOWN_FACTS}`)
 }
 
 /** A fact as a template writes it, for messages. */

@@ -1,0 +1,101 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { attachCluster } from './cluster/attach.ts'
+import { logToStderr as log } from './cluster/base/log.ts'
+import type { Cluster } from './cluster/cluster.ts'
+import { buildCountersignImage, COUNTERSIGN_IMAGE } from './cluster/images/countersign-image.ts'
+import { buildTools } from './cluster/tools/build.ts'
+import { HELM } from './cluster/tools/catalog.ts'
+import { leftBehind } from './install/left-behind.ts'
+import { ShellSession } from './recipes/shell-session.ts'
+import { missingFrom, type Step, stepsOf } from './recipes/transcript.ts'
+
+/** The image as the documents name it, which their reader has built from the same Dockerfile. */
+const IMAGE = 'localhost/countersign:0.1.0'
+const VOLUME = 'countersign-ledger'
+const COMMAND_MS = 200_000
+
+/** Below these headings commands fail, since something is wrong; what they say instead is looked at. */
+const BROKEN = 'When there is none'
+const LAST = 'Remove it'
+
+let cluster: Cluster
+let shell: ShellSession
+const folder = mkdtempSync(join(tmpdir(), 'getting-started-'))
+
+/** What the document takes for granted: a cluster with the image and a default StorageClass; `kubectl` and `helm`. */
+beforeAll(async () => {
+  cluster = await attachCluster()
+  const { helm = '' } = await buildTools(log, undefined, [HELM])
+  await cluster.importImage(await buildCountersignImage(log))
+  await cluster.tagImage(COUNTERSIGN_IMAGE, IMAGE)
+  await cluster.createVolume(VOLUME)
+  mkdirSync(join(folder, 'bin'))
+  symlinkSync(helm, join(folder, 'bin', 'helm'))
+  symlinkSync(cluster.tool('kubectl'), join(folder, 'bin', 'kubectl'))
+  shell = new ShellSession({
+    ...process.env,
+    PATH: `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}`,
+    HOME: folder,
+    KUBECONFIG: cluster.adminKubeconfig,
+  })
+})
+
+afterAll(async () => {
+  shell.end()
+  await cluster.deleteNamespace('shop')
+  for (const namespace of ['countersign-system', 'countersign-agent']) await cluster.deleteNamespace(namespace)
+  await cluster.deleteVolume(VOLUME)
+  rmSync(folder, { recursive: true, force: true })
+})
+
+describe('docs/getting-started.md, to the letter', { timeout: 400_000 }, () => {
+  for (const [index, step] of stepsOf('docs/getting-started.md', 'sh').entries()) {
+    if (step.heading === LAST) continue
+    test(`${step.heading} (${index + 1})`, async () => {
+      const printed = await follow(step)
+      if (step.heading === BROKEN && step.commands.some((command) => command.includes('explain'))) {
+        expect(printed).toContain('template_not_matched')
+      }
+    })
+  }
+})
+
+describe('docs/operations.md, in that cluster', { timeout: 400_000 }, () => {
+  const steps = stepsOf('docs/operations.md', 'sh cluster')
+  test.for(['Back-up', 'Restore', 'The ledger is lost'])('%s', async (heading) => {
+    const [step] = steps.filter((candidate) => candidate.heading === heading)
+    if (!step) throw new Error(`docs/operations.md has no commands for a cluster below ${heading}`)
+    await follow(step)
+    await shopWorks()
+  })
+})
+
+test('docs/getting-started.md removes all that it has made', { timeout: 400_000 }, async () => {
+  for (const step of stepsOf('docs/getting-started.md', 'sh')) if (step.heading === LAST) await follow(step)
+  expect(await leftBehind(cluster)).toEqual([])
+})
+
+/** Runs the commands, and holds what they print against the document. @returns all that they have printed. */
+async function follow({ heading, commands, expected }: Step): Promise<string> {
+  let all = ''
+  for (const command of commands) {
+    const { exitCode, printed } = await shell.run(command, COMMAND_MS)
+    log(`$ ${command}\n${printed}`)
+    const mayFail = heading === BROKEN && command.startsWith('countersign')
+    if (!mayFail) expect(exitCode, `${command}\n${printed}`).toBe(0)
+    all += printed
+  }
+  expect(missingFrom(all, expected), all).toEqual([])
+  return all
+}
+
+/** New calls of one service by the other are answered, after whatever was done to the broker. */
+async function shopWorks(): Promise<void> {
+  const last = () => shell.run('kubectl -n shop logs deployment/checkout --since=3s --tail=1', COMMAND_MS)
+  await expect
+    .poll(async () => (await last()).printed, { timeout: 240_000, interval: 1_000 })
+    .toContain('payments answers 200')
+}

@@ -244,7 +244,7 @@ test('a client that offers TLS 1.2 is not served', async () => {
   })
   await expect(
     new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject)),
-  ).rejects.toThrow()
+  ).rejects.toThrow(/protocol version/)
   socket.destroy()
 })
 

@@ -7,12 +7,11 @@ import { AdminConnections } from './admin/admin-connections.ts'
 import { AdminGuard } from './admin/admin-guard.ts'
 import { adminService } from './admin/admin-service.ts'
 import { ADMIN_REVIEW_LIMITS, userOfToken } from './admin/admin-tokens.ts'
-import type { RegistrationVerdict } from './admin/explanation/evidence.ts'
+import { templateViews } from './admin/template-views.ts'
 import { adminAnswers } from './admin-parts.ts'
 import { FOR_OPERATORS, GrpcEndpoint } from './api/grpc-endpoint.ts'
 import { TlsListener } from './api/tls-listener.ts'
 import type { AttestationParts } from './attestation-parts.ts'
-import type { AttestedPod } from './attestation/attested.ts'
 import { TokenReviewer } from './attestation/token-reviewer.ts'
 import type { AuthorityService } from './authority-service.ts'
 import { callLog } from './call-log.ts'
@@ -62,7 +61,7 @@ const HANDSHAKES = { maxHandshakes: 64, maxHandshakesPerAddress: 32, handshakeTi
  */
 export async function startAdminApi(config: BrokerConfig, parts: Parts): Promise<number | undefined> {
   const { admin, ledger } = config
-  const { attestation, registrations } = parts.deciding
+  const { attestation, registrations, problems } = parts.deciding
   if (!admin || !attestation.kubernetes) return undefined
   const { environment, lifecycle, metrics, serving } = parts
   const { clock, log } = environment
@@ -77,8 +76,8 @@ export async function startAdminApi(config: BrokerConfig, parts: Parts): Promise
     records: { ledger: serving.ledger, queries },
     cluster: {
       lookup: podLookup(api),
-      registrationOf: (pod, signal) => registrationOf(registrations, pod, signal),
-      templateViews: () => [],
+      registrationOf: (pod, signal) => registrations.explain(pod, signal),
+      templateViews: () => templateViews(registrations.templates, problems.list()),
     },
   })
   const ended = callLog({ log, metrics, refusals: new RefusalLog(log, clock) })
@@ -124,16 +123,4 @@ function guardOf(
     authorization: new AdminAuthorization({ review: subjectAccessReview(api), clock }),
     audit: new AdminAudit(serving.ledger, clock),
   })
-}
-
-async function registrationOf(
-  registrations: Registrations,
-  pod: AttestedPod,
-  signal: AbortSignal,
-): Promise<RegistrationVerdict> {
-  try {
-    return { reasons: [], identity: await registrations.identityOf(pod, signal), refusal: undefined }
-  } catch (refusal) {
-    return { reasons: [], identity: undefined, refusal }
-  }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../../../core/runtime/clock.ts'
-import type { AttestedPod } from '../../attestation/attested.ts'
+import type { PodDescription } from '../../registration/pod-facts.ts'
 import type { AuditRecordRow, IdentityRow, LedgerQueries, PageOf } from '../../ledger/ledger-queries.ts'
 import type { NodeAgent } from '../agent-answers.ts'
 import type { Found, PastOf, PastRefusal, PodEvidence, RegistrationVerdict } from './evidence.ts'
@@ -17,7 +17,7 @@ export interface EvidenceSources {
   readonly lookup: PodLookup
   readonly queries: Pick<LedgerQueries, 'identities' | 'auditRecords'>
   readonly agentOf: (nodeName: string) => Promise<NodeAgent>
-  readonly registrationOf: (pod: AttestedPod, signal: AbortSignal) => Promise<RegistrationVerdict>
+  readonly registrationOf: (pod: PodDescription, signal: AbortSignal) => Promise<RegistrationVerdict>
   readonly bundleSequence: () => bigint
 }
 
@@ -29,10 +29,9 @@ export async function gatherEvidence(
 ): Promise<PodEvidence> {
   const { clock, lookup, agentOf, registrationOf, bundleSequence } = sources
   const asks = pod.volumes.length > 0
-  const serviceAccount = await found(lookup.serviceAccount(pod.namespace, pod.serviceAccount, signal))
-  const uid = serviceAccount.is === 'there' ? serviceAccount.value : ''
-  const [registration, agent, identities] = await Promise.all([
-    asks ? registrationOf(asAttested(pod, uid), signal) : { reasons: [], identity: undefined, refusal: undefined },
+  const [serviceAccount, registration, agent, identities] = await Promise.all([
+    found(lookup.serviceAccount(pod.namespace, pod.serviceAccount, signal)),
+    asks ? registrationOf(described(pod), signal) : { reasons: [], identity: undefined, refusal: undefined },
     pod.nodeName === undefined ? undefined : agentOf(pod.nodeName),
     asks ? found(identitiesOf(pod, sources)) : absent,
   ])
@@ -60,22 +59,9 @@ async function found<T>(asked: Promise<T | undefined>): Promise<Found<T>> {
   }
 }
 
-/** What a token of the pod would say: nobody has shown one, and nothing is issued for this. */
-function asAttested(
-  { namespace, name, uid, nodeName, serviceAccount }: PodView,
-  serviceAccountUid: string,
-): AttestedPod {
-  return {
-    namespace,
-    serviceAccount,
-    serviceAccountUid,
-    podName: name,
-    podUid: uid,
-    nodeName: nodeName ?? '',
-    nodeUid: '',
-    tokenId: '',
-    reviewed: true,
-  }
+/** What a token of the pod would say. */
+function described({ namespace, name, uid, nodeName, serviceAccount }: PodView): PodDescription {
+  return { namespace, serviceAccount, podName: name, podUid: uid, nodeName: nodeName ?? '' }
 }
 
 async function identitiesOf(

@@ -12,7 +12,7 @@ const ASKED_WITHIN_MS = 2 * 60_000
 /** What kubelet's back-off and the jitter of renewals make of "half of its life" at most (design §10). */
 const RENEWAL_SLACK_MS = 5 * 60_000
 
-const ABOUT_TEMPLATES = new Set<string>(['template_not_matched', 'template_ambiguous'])
+const ABOUT_TEMPLATES = new Set<string>(['template_not_matched', 'template_ambiguous', 'object_invalid'])
 /** Codes that a ServiceAccount or pod that is gone also leads to, told of in a step of its own. */
 const NOT_FOUND_OUT = new Set<string>(['kubernetes_unavailable', 'kubernetes_forbidden', 'internal'])
 
@@ -127,7 +127,9 @@ export function refusalsStep({ refusals, identities, now }: PodEvidence): Step {
   const meaning = isErrorCode(newest.code) ? ` ${ERROR_CODES[newest.code].meaning}` : ''
   const reason = newest.reason === '' ? '' : ` (${newest.reason})`
   return failed('refusals', `The broker refused it ${when}: ${newest.code}${reason}.${meaning}`, {
-    ...(isErrorCode(newest.code) && { code: newest.code }),
+    ...(isErrorCode(newest.code)
+      ? { code: newest.code }
+      : { remedy: 'Look the code up in docs/errors.md of the version that the broker had then.' }),
   })
 }
 

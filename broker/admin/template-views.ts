@@ -1,0 +1,93 @@
+import { IdentityError } from '../../core/runtime/errors.ts'
+import type { Problem } from '../problems.ts'
+import type { IdentityTemplate } from '../registration/identity-template.ts'
+import type { LabelSelector } from '../registration/label-selector.ts'
+import type { TemplateSource, TemplateState } from '../registration/template-source.ts'
+import { nameOf, type TemplateText } from '../registration/template-text.ts'
+import type { TemplateView } from './template-answers.ts'
+
+/** Keys of the problems that templates have begin so, followed by the name of the object or file. */
+const PROBLEM_KEY = 'templates/'
+/** Shown of a selector. */
+const MAX_CHARACTERS = 1_000
+
+/** All templates there are: those in force, with what their status says, and those that are wrong. */
+export function templateViews(source: TemplateSource, problems: readonly Problem[]): readonly TemplateView[] {
+  const states = new Map((source.statuses?.() ?? []).map((state) => [state.name, state]))
+  const wrong = new Map(problems.filter(({ key }) => key.startsWith(PROBLEM_KEY)).map((problem) => [problem.key.slice(PROBLEM_KEY.length), problem])) // prettier-ignore
+  const templates = new Map(currentOf(source).map((template) => [template.name, template]))
+  const names = new Set([...templates.keys(), ...states.keys(), ...wrong.keys()])
+  return [...names].map((name) => viewOf(name, templates.get(name), states.get(name), wrong.get(name)))
+}
+
+/** None while they have never been read: the status says that, as a problem. */
+function currentOf(source: TemplateSource): readonly IdentityTemplate[] {
+  try {
+    return source.current()
+  } catch (error) {
+    if (error instanceof IdentityError) return []
+    throw error
+  }
+}
+
+function viewOf(
+  name: string,
+  template: IdentityTemplate | undefined,
+  state: TemplateState | undefined,
+  problem: Problem | undefined,
+): TemplateView {
+  const messages = [
+    template?.unusable,
+    // What is wrong with an object is in its condition as well.
+    state === undefined ? problem?.message : undefined,
+    state && !state.ready ? state.message : undefined,
+  ].filter((message) => message !== undefined)
+  return {
+    name,
+    inForce: template !== undefined && template.unusable === undefined,
+    spiffeId: template ? textOf(template.spiffeId) : '',
+    selects: template ? selectorsOf(template) : '',
+    ttlMs: template?.ttlMs,
+    keyType: template?.keyType ?? '',
+    conditions: state ? [conditionOf(state)] : [],
+    problems: [...new Set(messages)].map((message) => ({ path: '', message })),
+    pods: state?.serves?.pods,
+    serviceAccounts: state?.serves?.serviceAccounts ?? [],
+  }
+}
+
+function conditionOf({ ready, reason, message }: TemplateState): TemplateView['conditions'][number] {
+  return { type: 'Ready', status: ready ? 'True' : 'False', reason, message, lastTransition: undefined }
+}
+
+/** As it was written, but for spaces. */
+function textOf(text: TemplateText): string {
+  return text.map((part) => (typeof part === 'string' ? part : `{{ ${nameOf(part)} }}`)).join('')
+}
+
+function selectorsOf({ serviceAccounts, namespaceSelector, podSelector }: IdentityTemplate): string {
+  const parts = [
+    serviceAccounts && `serviceAccounts: ${serviceAccounts.join(', ')}`,
+    namespaceSelector && `namespaceSelector: ${labelsOf(namespaceSelector)}`,
+    podSelector && `podSelector: ${labelsOf(podSelector)}`,
+  ].filter((part) => part !== undefined)
+  const text = parts.join('; ')
+  return text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS)}…` : text
+}
+
+/** As kubectl writes a selector. */
+function labelsOf({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {
+  const expressions = matchExpressions.map(({ key, operator, values = [] }) => {
+    switch (operator) {
+      case 'In':
+        return `${key} in (${values.join(',')})`
+      case 'NotIn':
+        return `${key} notin (${values.join(',')})`
+      case 'Exists':
+        return key
+      case 'DoesNotExist':
+        return `!${key}`
+    }
+  })
+  return [...Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`), ...expressions].join(', ') || 'all'
+}

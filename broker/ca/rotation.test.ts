@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { systemRandom } from '../../core/runtime/random.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
@@ -204,6 +205,10 @@ describe('a restart', () => {
     })
     return certificate.der.toString('base64')
   }
+  const newKey = () =>
+    generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      .privateKey.export({ format: 'der', type: 'pkcs8' })
+      .toString('base64')
   type Stored = Record<string, unknown>
   test.for<{ name: string; change: (slot: Stored) => Promise<Stored[]> | Stored[]; says: string }>([
     {
@@ -231,6 +236,11 @@ describe('a restart', () => {
       name: 'an authority with the name of another',
       change: (slot) => [{ ...slot, keyId: 'aa' }],
       says: 'the name of another',
+    },
+    {
+      name: 'a key that is not that of its certificate',
+      change: (slot) => [{ ...slot, privateKey: newKey() }],
+      says: 'a key is not that of its certificate',
     },
     {
       name: 'an old one that is trusted for ever',

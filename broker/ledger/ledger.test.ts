@@ -121,6 +121,12 @@ describe('refuses to start on', () => {
     })
   })
 
+  test('records that are gone at the beginning of a long chain', async () => {
+    const file = await filled(1100)
+    tamper(file, 'DELETE FROM audit WHERE seq < 50')
+    await expect(openFile(file)).rejects.toMatchObject({ code: 'store_corrupt' })
+  })
+
   test('a ledger that was written with another key', async () => {
     const file = await filled()
     const other = { id: 'two', key: new Uint8Array(32).fill(2) }

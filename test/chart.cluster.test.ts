@@ -7,6 +7,7 @@ import { parseConfig } from '../core/runtime/config.ts'
 import { type Manifest, manifestsIn, renderChart, renderChartText, tryRenderChart } from './chart/helm.ts'
 import { ignoredChecks, kubeScore } from './chart/kube-score.ts'
 import { manifestFiles } from './chart/manifests.ts'
+import { prometheusDefinitions } from './chart/prometheus-operator.ts'
 import { REFUSALS, VARIANTS } from './chart/variants.ts'
 import { attachCluster } from './cluster/attach.ts'
 import type { Cluster } from './cluster/cluster.ts'
@@ -56,6 +57,26 @@ describe('the API server takes every object, strictly and without a warning', ()
   test.for(variants)('%s', async ([, values]) => {
     expect(await dryRun(await renderChartText(namespaced(values)))).toBe('')
   })
+})
+
+test('and the objects of the Prometheus operator, whose definitions are there', async () => {
+  const definitions = await prometheusDefinitions()
+  await cluster.apply(definitions)
+  try {
+    await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=30s', '-f', '-'], definitions)
+    const values = {
+      monitoring: {
+        serviceMonitor: { enabled: true, interval: '1m', labels: { release: 'prometheus' } },
+        prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
+      },
+      networkPolicy: { metricsFrom: [{ namespaceSelector: { matchLabels: { name: 'monitoring' } } }] },
+    }
+    const text = await renderChartText(namespaced(values))
+    expect(manifestsIn(text).filter(({ apiVersion }) => apiVersion.startsWith('monitoring.'))).toHaveLength(3)
+    expect(await dryRun(text)).toBe('')
+  } finally {
+    await cluster.kubectl(['delete', '--ignore-not-found', '-f', '-'], definitions)
+  }
 })
 
 describe('programs take the configuration that is made for them', () => {

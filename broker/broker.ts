@@ -71,7 +71,13 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
 
   const problems = new Problems(clock)
   const attestation = await startAttestation(config, { clock, log, lifecycle, readiness, problems })
-  const registrations = await startRegistrations(config, attestation.podFacts, { clock, log, lifecycle, metrics })
+  const registrations = await startRegistrations(config, attestation, {
+    environment,
+    lifecycle,
+    metrics,
+    readiness,
+    problems,
+  })
   const patience = { clock, random, log, readiness, signal: lifecycle.signal }
   const keyWrap = await startKeyWrap(config, attestation.kubernetes, patience)
   const ledger = await openLedger(

@@ -151,7 +151,13 @@ export const brokerConfigSchema = z
     kubernetes: kubernetes.optional(),
     admin: admin.optional(),
     templates: z
-      .strictObject({ directory: file.describe('A folder of IdentityTemplates, one YAML object a file.') })
+      .strictObject({
+        directory: file.optional().describe('A folder of IdentityTemplates, one YAML object a file.'),
+        customResources: z
+          .boolean()
+          .default(false)
+          .describe('Follow the IdentityTemplates of the API server, and keep their status. Instead of directory.'),
+      })
       .optional(),
     issuance: issuance.prefault({}),
     authority,
@@ -222,6 +228,13 @@ export const brokerConfigSchema = z
     }
     if (bundle.clusterTrustBundle && !config.kubernetes) {
       problem('bundle.clusterTrustBundle', 'is in Kubernetes, and needs kubernetes')
+    }
+    const { templates } = config
+    if (templates && (templates.directory !== undefined) === templates.customResources) {
+      problem('templates', 'needs either directory or customResources: true')
+    }
+    if (templates?.customResources && !config.kubernetes) {
+      problem('kubernetes', 'is needed for templates.customResources (kubernetes: {} is the in-cluster configuration)')
     }
     if (bounds.minTtl < 2_000) problem('issuance.minTtl', 'is shorter than 2s')
     if (bounds.minTtl > bounds.maxTtl) problem('issuance.minTtl', 'is longer than maxTtl')

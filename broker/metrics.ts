@@ -65,5 +65,13 @@ export const BROKER_METRICS = {
     kind: 'counter',
     help: 'Results and audit records that the ledger could not take. Alarm if it grows.',
   },
-  countersign_broker_template_problems: { kind: 'gauge', help: 'Problems of the IdentityTemplates in the directory.' },
+  countersign_broker_watch_behind: {
+    kind: 'gauge',
+    help: 'Whether a collection of the API server is not up to date (1) or is (0), by collection. Alarm if it stays 1.',
+    labels: ['collection'],
+  },
+  countersign_broker_template_problems: {
+    kind: 'gauge',
+    help: 'Problems of the IdentityTemplates, conflicts included.',
+  },
 } as const satisfies MetricTable

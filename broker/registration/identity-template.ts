@@ -50,6 +50,23 @@ const dnsNameText = templateText
   )
   .meta(cel.meta(cel.KNOWN_FACTS_ONLY, cel.DNS_NAME, { maxLength: 1024 }))
 
+const selectors = {
+  podSelector: labelSelector.optional().describe('Selects pods by labels. Whoever may write labels decides.'),
+  namespaceSelector: labelSelector.optional().describe('Selects namespaces by labels.'),
+  serviceAccounts: z
+    .array(
+      z.string().max(317).regex(SERVICE_ACCOUNT, 'must be name or namespace/name').meta(cel.meta(cel.SERVICE_ACCOUNT)),
+    )
+    .min(1)
+    .max(2000)
+    .optional()
+    .meta(cel.SET)
+    .describe('Selects ServiceAccounts: namespace/name, or name in whatever namespace. Selectors must all hold.'),
+}
+
+/** Only which pods a template is about: what is left of an object that is wrong elsewhere. */
+export const selectionSchema = z.object({ spec: z.object(selectors) })
+
 /** The YAML form. Strict: an unknown key is a mistake that would otherwise give a pod more, or less, than was meant. */
 export const identityTemplateSchema = z
   .strictObject({
@@ -61,21 +78,7 @@ export const identityTemplateSchema = z
       annotations: z.record(z.string(), z.string()).optional(),
     }),
     spec: z.strictObject({
-      podSelector: labelSelector.optional().describe('Selects pods by labels. Whoever may write labels decides.'),
-      namespaceSelector: labelSelector.optional().describe('Selects namespaces by labels.'),
-      serviceAccounts: z
-        .array(
-          z
-            .string()
-            .max(317)
-            .regex(SERVICE_ACCOUNT, 'must be name or namespace/name')
-            .meta(cel.meta(cel.SERVICE_ACCOUNT)),
-        )
-        .min(1)
-        .max(2000)
-        .optional()
-        .meta(cel.SET)
-        .describe('Selects ServiceAccounts: namespace/name, or name in whatever namespace. Selectors must all hold.'),
+      ...selectors,
       spiffeId: spiffeIdText
         .prefault(DEFAULT_SPIFFE_ID)
         .meta(cel.meta(cel.KNOWN_FACTS_ONLY, cel.SPIFFE_ID, cel.SEGMENTS, cel.NOT_RESERVED))

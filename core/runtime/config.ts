@@ -78,7 +78,15 @@ export function checkDocument<S extends z.ZodType>(
   } catch {
     return { problems: [{ path: '', message: 'has too many or broken aliases' }] }
   }
-  const result = schema.safeParse(plain, { error: requiredOf })
+  return checkValue(plain, schema)
+}
+
+/** As {@link checkDocument}, of what has been read already. */
+export function checkValue<S extends z.ZodType>(
+  value: unknown,
+  schema: S,
+): { readonly value: z.output<S> } | { readonly problems: readonly Problem[] } {
+  const result = schema.safeParse(value, { error: requiredOf })
   return result.success ? { value: result.data } : { problems: result.error.issues.map(problemOf) }
 }
 
@@ -92,9 +100,14 @@ function problemOf(issue: z.core.$ZodIssue): Problem {
   return { path, message: issue.message.replace(/^Invalid input: /, '') }
 }
 
+/** One problem in one line. */
+export function describeProblem({ path, message }: Problem): string {
+  return path === '' ? message : `${path}: ${message}`
+}
+
 /** One line per problem under the name of the document. */
 export function describeProblems(name: string, problems: readonly Problem[]): string {
-  const lines = problems.map(({ path, message }) => (path === '' ? `  ${message}` : `  ${path}: ${message}`))
+  const lines = problems.map((problem) => `  ${describeProblem(problem)}`)
   return [`${name}:`, ...lines].join('\n')
 }
 

@@ -1,0 +1,87 @@
+import type { Clock } from '../../core/runtime/clock.ts'
+import type { IdentityError } from '../../core/runtime/errors.ts'
+import type { Random } from '../../core/runtime/random.ts'
+import type { Labels } from '../registration/pod-facts.ts'
+import type { SeenPods, ServedPod } from '../registration/template-review.ts'
+import type { ApiConnection } from './api-connection.ts'
+import type { ApiObject } from './watch-events.ts'
+import { WatchedList } from './watched-list.ts'
+
+const DRIVER = 'csi.countersign.dev'
+/** A pod is some ten kilobytes on the wire; of those that are kept, less than one in memory. */
+const PODS = { path: '/api/v1/pods', pageSize: 100, maxItems: 150_000 }
+const NAMESPACES = { path: '/api/v1/namespaces', pageSize: 500, maxItems: 50_000 }
+
+interface Options {
+  readonly api: ApiConnection
+  readonly clock: Clock
+  readonly random: Random
+  readonly onChange: () => void
+  readonly onTrouble: (what: 'pods' | 'namespaces', trouble: IdentityError | undefined) => void
+}
+
+interface Pod extends ApiObject {
+  readonly metadata: ApiObject['metadata'] & { readonly labels?: Readonly<Record<string, string>> }
+  readonly spec?: {
+    readonly serviceAccountName?: string
+    readonly volumes?: readonly { readonly csi?: { readonly driver?: string } }[]
+  }
+  readonly status?: { readonly phase?: string }
+}
+
+/**
+ * The pods that have a volume of ours, with the few facts that templates select by. For status alone: what is issued is
+ * decided by what the API server says in that moment.
+ */
+export class WatchedPods {
+  readonly #pods: WatchedList<ServedPod>
+  readonly #namespaces: WatchedList<Labels>
+  readonly #stop = new AbortController()
+  readonly #running: Promise<unknown>
+
+  constructor({ onChange, onTrouble, ...dependencies }: Options) {
+    this.#pods = new WatchedList(dependencies, {
+      ...PODS,
+      transform: readPod,
+      onChange,
+      onTrouble: (trouble) => onTrouble('pods', trouble),
+    })
+    this.#namespaces = new WatchedList(dependencies, {
+      ...NAMESPACES,
+      transform: (object) => labelsOf(object),
+      onChange,
+      onTrouble: (trouble) => onTrouble('namespaces', trouble),
+    })
+    const { signal } = this.#stop
+    this.#running = Promise.all([this.#pods.run(signal), this.#namespaces.run(signal)])
+  }
+
+  /** `undefined` as long as pods or namespaces have not been read: a number that is too small would mislead. */
+  get seen(): SeenPods | undefined {
+    if (!this.#pods.hasSynced || !this.#namespaces.hasSynced) return undefined
+    return { pods: this.#pods.items.values(), namespaceLabels: (name) => this.#namespaces.items.get(name) }
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+  }
+}
+
+/** What is kept of a pod: nothing of one that has no volume of ours, or has ended. */
+export function readPod(object: ApiObject): ServedPod | undefined {
+  const { metadata, spec, status } = object as Pod
+  if (!spec?.volumes?.some(({ csi }) => csi?.driver === DRIVER)) return undefined
+  if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return undefined
+  return {
+    namespace: metadata.namespace ?? '',
+    name: metadata.name,
+    serviceAccount: spec.serviceAccountName ?? 'default',
+    labels: labelsOf(object),
+  }
+}
+
+function labelsOf(object: ApiObject): Labels {
+  const { labels = {} } = (object as Pod).metadata
+  return new Map(Object.entries(labels))
+}

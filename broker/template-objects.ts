@@ -1,0 +1,84 @@
+import type { IdentityError } from '../core/runtime/errors.ts'
+import type { ApiConnection } from './kubernetes/api-connection.ts'
+import { TemplateCustomResources } from './kubernetes/template-custom-resources.ts'
+import { TemplateStatuses } from './kubernetes/template-statuses.ts'
+import { WatchedPods } from './kubernetes/watched-pods.ts'
+import type { RegistrationParts } from './registration-parts.ts'
+import type { TemplateRules } from './registration/template-rules.ts'
+import type { TemplateSource, TemplateState } from './registration/template-source.ts'
+import { templateProblems } from './template-problems.ts'
+
+/** One that passes is none to tell an operator of. */
+const TELL_AFTER_FAILURES = 3
+
+/**
+ * Follows the IdentityTemplates of the API server and keeps their status. Until they have been read once the broker is
+ * not ready and issues nothing: not knowing templates is not having none.
+ */
+export function startTemplateObjects(
+  rules: TemplateRules,
+  api: ApiConnection,
+  parts: RegistrationParts,
+): TemplateSource {
+  const { environment, lifecycle, metrics, readiness, problems } = parts
+  const { clock, random, log } = environment
+  const follows = followingOf(parts)
+  const tellProblems = templateProblems({ log, metrics, problems })
+
+  const source = new TemplateCustomResources({
+    ...{ api, clock, random, rules },
+    onChange: () => statuses.changed(),
+    onTrouble: follows('identitytemplates'),
+  })
+  const [podTrouble, namespaceTrouble] = [follows('pods'), follows('namespaces')]
+  const pods = new WatchedPods({
+    ...{ api, clock, random },
+    onChange: () => statuses.changed(),
+    onTrouble: (what, trouble) => (what === 'pods' ? podTrouble : namespaceTrouble)(trouble),
+  })
+  const statuses = new TemplateStatuses({
+    ...{ api, clock },
+    objects: () => source.objects,
+    seen: () => pods.seen,
+    onReviewed: (states) => {
+      source.reviewed(states)
+      tellProblems(states.filter(({ ready }) => !ready).map(problemOf))
+    },
+    onFailed: (template, error) => log.warn({ err: error, template }, 'the status of a template cannot be written'),
+  })
+  readiness.check(() => source.notReady())
+  lifecycle.add('status of templates', () => statuses.close())
+  lifecycle.add('pods', () => pods.close())
+  lifecycle.add('templates', () => source.close())
+  return source
+}
+
+function problemOf({ name, message }: TemplateState) {
+  return { path: name, message }
+}
+
+/** What is not up to date is told of by log, metric and status, each collection by itself. */
+function followingOf({ environment: { log }, metrics, problems }: RegistrationParts) {
+  return (collection: string) => {
+    let failures = 0
+    const key = `watch/${collection}`
+    return (trouble: IdentityError | undefined) => {
+      metrics.countersign_broker_watch_behind.set({ collection }, trouble ? 1 : 0)
+      if (!trouble) {
+        if (failures > 0) log.info({ collection }, 'up to date again')
+        failures = 0
+        problems.clear(key)
+        return
+      }
+      failures += 1
+      log.warn({ err: trouble, code: trouble.code, collection }, 'not up to date; trying again')
+      // A missing rule has been reported under its own name.
+      if (failures < TELL_AFTER_FAILURES || trouble.code === 'kubernetes_forbidden') return
+      problems.report(key, {
+        code: trouble.code,
+        message: `${collection} cannot be followed: ${trouble.message}`,
+        remedy: 'What was read last stays in force. See whether the API server is well, and the CRDs are installed.',
+      })
+    }
+  }
+}

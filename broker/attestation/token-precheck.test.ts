@@ -39,7 +39,6 @@ test('accepts a pod-bound token and says what it says', async () => {
 
 test.for([
   { name: 'an audience that is not in a list', changes: { aud: AUDIENCE } },
-  { name: 'one audience of several', changes: { aud: ['other', AUDIENCE] } },
   { name: 'a token of a clock 59 s ahead', changes: { iat: nowSeconds + 59, nbf: nowSeconds + 59 } },
   { name: 'a token in its last second', changes: { iat: nowSeconds - 3599, exp: nowSeconds + 1 } },
 ])('accepts $name', async ({ changes }) => {
@@ -84,6 +83,11 @@ test.for([
   {
     name: 'an audience that only begins as ours',
     token: () => signed({ aud: `${AUDIENCE}.evil` }),
+    code: 'token_audience_wrong',
+  },
+  {
+    name: 'an audience besides ours: that one has the token, too',
+    token: () => signed({ aud: [AUDIENCE, 'vault'] }),
     code: 'token_audience_wrong',
   },
   { name: 'no audience', token: () => signed({ aud: undefined }), code: 'token_audience_wrong' },

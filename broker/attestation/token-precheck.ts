@@ -79,10 +79,10 @@ function checkIssuer({ iss }: ServiceAccountToken['claims'], issuer: string): vo
   if (iss !== issuer) throw new IdentityError('token_issuer_wrong', 'the token comes from another issuer')
 }
 
-/** RFC 7519 §4.1.3: a text, or a list of them. */
+/** RFC 7519 §4.1.3: a text, or a list of them. A token that is for others besides us is in their hands as well. */
 function checkAudience({ aud }: ServiceAccountToken['claims'], audience: string): void {
-  if (aud === audience || (Array.isArray(aud) && aud.includes(audience))) return
-  throw new IdentityError('token_audience_wrong', `the token is not for the audience ${audience}`)
+  if (aud === audience || (Array.isArray(aud) && aud.length === 1 && aud[0] === audience)) return
+  throw new IdentityError('token_audience_wrong', `the token is not for the audience ${audience} alone`)
 }
 
 function checkTimes({ exp, nbf, iat }: ServiceAccountToken['claims'], nowMs: number, maxLifetimeMs: number): void {

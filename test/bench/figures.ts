@@ -1,6 +1,8 @@
 import type { Figure } from './figure.ts'
 import { agentMemory } from './figures/agent-memory.ts'
 import { connectedAgents } from './figures/connected-agents.ts'
+import { imageSize } from './figures/image-size.ts'
+import { installed } from './figures/installed.ts'
 import { issuance, issuanceInBatches } from './figures/issuance.ts'
 import { issuanceReviewed } from './figures/issuance-reviewed.ts'
 import { ledgerGrowth } from './figures/ledger-growth.ts'
@@ -24,4 +26,6 @@ export const FIGURES: readonly Figure[] = [
   shortestTtl('10s', true),
   shortestTtl('5s', false),
   nodePublish,
+  imageSize,
+  installed,
 ]

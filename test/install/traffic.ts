@@ -16,6 +16,8 @@ export interface Totals {
 export const LEAST_PER_SECOND = 50
 /** After what was done, so that what it broke late is seen too. */
 const AFTERMATH_MS = 4_000
+/** Half of a life of five minutes, and kubelet's way to a new token after an agent's restart. */
+const RENEWAL_MS = 280_000
 
 /** Hears from the callers in their pods what they have counted. */
 export class Traffic {
@@ -53,13 +55,6 @@ export class Traffic {
     return { handshakes: sum('handshakes'), failed: sum('failed'), resumed: sum('resumed'), errors }
   }
 
-  /** How many certificates the callers have had, and have been shown. */
-  get certificates(): { readonly ours: number; readonly theirs: number } {
-    const reports = [...this.#reports.values()]
-    const count = (of: 'ours' | 'theirs') => new Set(reports.flatMap((report) => report[of])).size
-    return { ours: count('ours'), theirs: count('theirs') }
-  }
-
   /** How many new handshakes and failures each caller had in each second since `begin`, to be looked at after a failure. */
   timeline(begin: number): string {
     return this.#timeline
@@ -73,6 +68,16 @@ export class Traffic {
     await waitFor(`handshakes of ${callers} callers`, () => {
       return [...this.#reports.values()].filter(({ handshakes }) => handshakes > 10).length >= callers
     })
+  }
+
+  /** Waits until every caller has had a second certificate, and so many others were seen of the services. */
+  async renewed(ofServices: number): Promise<void> {
+    const look = () => {
+      const reports = [...this.#reports.values()]
+      const seen = new Set(reports.flatMap(({ theirs }) => theirs))
+      return reports.every(({ ours }) => ours.length > 1) && seen.size >= ofServices
+    }
+    await waitFor('every certificate to be renewed', look, { timeout: RENEWAL_MS, interval: 500 })
   }
 
   /**

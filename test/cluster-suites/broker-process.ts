@@ -19,6 +19,8 @@ export interface BrokerOptions {
   /** Sections `issuance` and `authority` of the broker's configuration. */
   readonly issuance: object
   readonly authority: object
+  /** Other sections, which replace those that are made here. */
+  readonly config?: object | undefined
 }
 
 /** The broker as a process of this machine; once it has been started it keeps its ports. */
@@ -29,7 +31,7 @@ export class BrokerProcess {
   readonly bundleDocument: string
   readonly #cluster: Cluster
   readonly #options: BrokerOptions
-  readonly #ports = { node: 0, operations: 0 }
+  readonly #ports = { node: 0, admin: 0, operations: 0 }
   #program: Program | undefined
 
   constructor(cluster: Cluster, options: BrokerOptions) {
@@ -43,6 +45,11 @@ export class BrokerProcess {
     return `${this.#cluster.hostIp}:${this.#ports.node}`
   }
 
+  /** Where operators ask. */
+  get adminAddress(): string {
+    return `${this.#cluster.hostIp}:${this.#ports.admin}`
+  }
+
   get program(): Program {
     if (!this.#program) throw new Error('the broker was not started')
     return this.#program
@@ -51,8 +58,9 @@ export class BrokerProcess {
   /** Starts it, and returns once it serves. */
   async start(): Promise<void> {
     await this.startWithoutWaiting()
-    const { address, operationsPort } = await this.program.until(({ msg }) => msg === 'ready')
+    const { address, adminPort, operationsPort } = await this.program.until(({ msg }) => msg === 'ready')
     this.#ports.node = Number(String(address).split(':').at(-1))
+    this.#ports.admin = Number(adminPort)
     this.#ports.operations = Number(operationsPort)
   }
 
@@ -80,7 +88,15 @@ export class BrokerProcess {
   }
 
   async #configure(): Promise<string> {
-    const { trustDomain, directory, ledgerDirectory = directory, issuance, authority, templates } = this.#options
+    const {
+      trustDomain,
+      directory,
+      ledgerDirectory = directory,
+      issuance,
+      authority,
+      templates,
+      config,
+    } = this.#options
     const templateDirectory = join(directory, 'templates')
     const wrappingKeyFile = join(directory, 'wrapping.key')
     await mkdir(templateDirectory, { recursive: true })
@@ -88,9 +104,10 @@ export class BrokerProcess {
       await writeFile(join(templateDirectory, `${index}.yaml`), JSON.stringify(template))
     }
     await writeFile(wrappingKeyFile, randomBytes(32).toString('base64'), { mode: 0o600, flag: 'wx' }).catch(ifThere)
-    const config = {
+    const document = {
       trustDomain,
       listen: `${this.#cluster.hostIp}:${this.#ports.node}`,
+      admin: { listen: `${this.#cluster.hostIp}:${this.#ports.admin}` },
       operations: { listen: `127.0.0.1:${this.#ports.operations}` },
       kubernetes: { kubeconfig: this.#cluster.adminKubeconfig },
       templates: { directory: templateDirectory },
@@ -98,9 +115,10 @@ export class BrokerProcess {
       authority: { wrappingKeyFile, ...authority },
       ledger: { file: join(ledgerDirectory, 'ledger.sqlite') },
       bundle: { files: [this.bundleFile, this.bundleDocument] },
+      ...config,
     }
     const file = join(directory, 'broker.yaml')
-    await writeFile(file, JSON.stringify(config, null, 2))
+    await writeFile(file, JSON.stringify(document, null, 2))
     return file
   }
 }

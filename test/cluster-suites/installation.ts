@@ -17,6 +17,8 @@ export interface InstallOptions {
   readonly templates?: readonly object[]
   /** Where the ledger is. Default: with the rest. */
   readonly ledgerDirectory?: string
+  /** Other sections of the broker's configuration. */
+  readonly config?: object
 }
 
 /** A broker and an agent on each node, as processes. */
@@ -31,10 +33,10 @@ export interface Installation {
 
 /** Installs Countersign on a cluster that is up; returns once kubelet takes pods with `csi.countersign.dev` volumes. */
 export async function installCountersign(cluster: Cluster, options: InstallOptions = {}): Promise<Installation> {
-  const { issuance = {}, authority = {}, templates = [], ledgerDirectory } = options
+  const { issuance = {}, authority = {}, templates = [], ledgerDirectory, config } = options
   const directory = await mkdtemp(join(tmpdir(), 'countersign-'))
   const common = { trustDomain: TRUST_DOMAIN, directory }
-  const broker = new BrokerProcess(cluster, { ...common, issuance, authority, templates, ledgerDirectory })
+  const broker = new BrokerProcess(cluster, { ...common, issuance, authority, templates, ledgerDirectory, config })
   const agents = cluster.nodes.map((node) => new AgentProcess(cluster, node, broker, common))
   const stop = async () => {
     await Promise.all(agents.map((agent) => agent.stop()))

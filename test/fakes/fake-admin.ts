@@ -52,7 +52,8 @@ export class FakeAdmin {
   }
 
   get address(): string {
-    return `127.0.0.1:${(this.#tls?.address() as AddressInfo).port}`
+    const address = this.#tls?.address() as AddressInfo | undefined
+    return `127.0.0.1:${address?.port ?? 0}`
   }
 
   stop(): void {
@@ -68,7 +69,8 @@ export class FakeAdmin {
     refuse: () => Promise<never>,
   ): Promise<unknown> {
     const { answers = {}, token = 'good' } = this.#options
-    const presented = String(call.metadata.get('authorization')[0] ?? '')
+    const [first] = call.metadata.get('authorization')
+    const presented = typeof first === 'string' ? first : ''
     this.authorizations.push(presented)
     if (presented !== `Bearer ${token}`)
       throw new IdentityError('token_rejected', 'the API server does not accept the token')

@@ -15,4 +15,7 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
 }
 
 /** What the programs start by its file name, which must therefore stay what it is. */
-export const WORKERS: Readonly<Record<string, string>> = { 'sqlite-worker': 'broker/ledger/sqlite-worker.ts' }
+export const WORKERS: Readonly<Record<string, string>> = {
+  'sqlite-worker': 'broker/ledger/sqlite-worker.ts',
+  'sqlite-query-worker': 'broker/ledger/sqlite-query-worker.ts',
+}

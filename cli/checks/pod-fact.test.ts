@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { podFact } from './pod-fact.ts'
+import { hasVolumes, podFact } from './pod-fact.ts'
 
 const DRIVER = 'csi.countersign.dev'
 
@@ -67,4 +67,22 @@ test('why it does not run, in the words of scheduler and kubelet', () => {
     'not scheduled: 0/2 nodes are available',
     'container main: CrashLoopBackOff: back-off 1m20s (last end: exit code 137, OOMKilled; 4 restarts)',
   ])
+})
+
+test.for([
+  ['nothing yet', {}, false],
+  [
+    'waits for its volumes',
+    { containerStatuses: [{ name: 'main', state: { waiting: { reason: 'ContainerCreating' } } }] },
+    false,
+  ],
+  ['has its sandbox', { conditions: [{ type: 'PodReadyToStartContainers', status: 'True' }] }, true],
+  [
+    'waits for its image',
+    { containerStatuses: [{ name: 'main', state: { waiting: { reason: 'ImagePullBackOff' } } }] },
+    true,
+  ],
+  ['has an init container', { initContainerStatuses: [{ name: 'init', containerID: 'containerd://x' }] }, true],
+] as const)('a pod that %s: its volumes are there: %s', ([, status, expected]) => {
+  expect(hasVolumes({ status })).toBe(expected)
 })

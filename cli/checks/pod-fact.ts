@@ -56,6 +56,7 @@ export interface PodObject {
 
 interface ContainerStatus {
   readonly name: string
+  readonly containerID?: string
   readonly restartCount?: number
   readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } }
   readonly lastState?: { readonly terminated?: { readonly exitCode: number; readonly reason?: string } }
@@ -80,6 +81,21 @@ export function podFact(pod: PodObject, driver: string): PodFact {
     ),
     problems: problemsOf(pod),
   }
+}
+
+/**
+ * Whether kubelet has mounted the pod's volumes: that comes before the sandbox, and so before images and containers. What
+ * the pod waits for afterwards is another matter.
+ */
+export function hasVolumes(pod: PodObject): boolean {
+  const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]
+  return (
+    isTrue(pod, 'PodReadyToStartContainers') ||
+    containers.some(({ containerID, state }) => {
+      const reason = state?.waiting?.reason
+      return Boolean(containerID) || (reason !== undefined && !ORDINARY.has(reason))
+    })
+  )
 }
 
 function isTrue({ status }: PodObject, type: string): boolean {

@@ -1,10 +1,10 @@
-import { podFact } from '../checks/pod-fact.ts'
+import { hasVolumes, podFact } from '../checks/pod-fact.ts'
 import type { PodFacts } from '../explain/explanation.ts'
 import { AGENT_NAMESPACE, AGENT_SELECTOR, CSI_DRIVER } from '../installation/names.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
 import { attempt } from './attempt.ts'
 import { csiDriver, csiNodes, pods } from './cluster-facts.ts'
-import { hasStarted, mountFailures } from './waiting-pods.ts'
+import { mountFailures } from './waiting-pods.ts'
 
 /** What the cluster knows about one pod. */
 export async function gatherPodFacts(cluster: Cluster, namespace: string, name: string): Promise<PodFacts> {
@@ -26,6 +26,6 @@ export async function gatherPodFacts(cluster: Cluster, namespace: string, name: 
     isRegistered: registered,
     agentPod: 'value' in agents ? { value: agents.value.find(({ node }) => node === pod?.node) } : agents,
     mountFailures: failures,
-    hasStarted: hasStarted(object?.status?.initContainerStatuses, object?.status?.containerStatuses),
+    hasStarted: object !== undefined && hasVolumes(object),
   }
 }

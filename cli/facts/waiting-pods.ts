@@ -2,7 +2,8 @@ import { ERROR_CODES, isErrorCode } from '../../core/runtime/error-codes.ts'
 import { type ExplainPodResponse, StepOutcome } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
 import type { AdminChannel } from '../broker/admin-channel.ts'
 import type { WaitingPod } from '../checks/facts.ts'
-import { type PodFact, podFact } from '../checks/pod-fact.ts'
+import { judgePod } from '../checks/pod-checks.ts'
+import { hasVolumes, type PodFact, podFact } from '../checks/pod-fact.ts'
 import { CSI_DRIVER } from '../installation/names.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
 import { everyPage } from '../kubernetes/every-page.ts'
@@ -10,7 +11,7 @@ import { attempt } from './attempt.ts'
 
 /** So many are looked into: whoever has more of them waiting has one reason for most. */
 const MAX_PODS = 20
-/** A pod that was made just now waits for its volume as every pod does. */
+/** A pod that was made just now, and of which nobody says anything bad, waits for its volume as every pod does. */
 const ORDINARY_WAIT_MS = 10_000
 
 /** Pods that wait for a volume of ours, with what kubelet and the broker say of it. */
@@ -22,32 +23,27 @@ export async function waitingPods(
     everyPage((page) => core.listPodForAllNamespaces({ fieldSelector: 'status.phase=Pending', ...page })),
   )
   const ours = pending
-    .filter(({ metadata }) => now.getTime() - (metadata?.creationTimestamp?.getTime() ?? 0) > ORDINARY_WAIT_MS)
-    .map((pod) => ({
-      fact: podFact(pod, CSI_DRIVER),
-      started: hasStarted(pod.status?.initContainerStatuses, pod.status?.containerStatuses),
-    }))
-    .filter(({ fact, started }) => fact.volumes.length > 0 && !fact.isBeingDeleted && !started)
-  return Promise.all(
-    ours.slice(0, MAX_PODS).map(async ({ fact: pod }) => {
+    .map((pod) => ({ pod, fact: podFact(pod, CSI_DRIVER) }))
+    .filter(({ pod, fact }) => fact.volumes.length > 0 && !fact.isBeingDeleted && !hasVolumes(pod))
+  const looked = await Promise.all(
+    ours.slice(0, MAX_PODS).map(async ({ pod: { metadata }, fact: pod }) => {
       const failures = await attempt(() => mountFailures(cluster, pod))
       const explained = admin && (await attempt(() => explain(admin, pod)))
-      return {
+      const waiting: WaitingPod = {
         pod,
         mountFailures: 'value' in failures ? failures.value : [],
         ...(explained && 'value' in explained && { explained: reasonOf(explained.value) }),
       }
+      return { waiting, ageMs: now.getTime() - (metadata?.creationTimestamp?.getTime() ?? 0) }
     }),
   )
-}
-
-/** A container that was made has its volumes: what it waits for now is another matter. */
-export function hasStarted(...lists: readonly (readonly { readonly containerID?: string }[] | undefined)[]): boolean {
-  return lists.some((statuses) => statuses?.some(({ containerID }) => containerID !== undefined && containerID !== ''))
+  return looked
+    .filter(({ waiting, ageMs }) => ageMs > ORDINARY_WAIT_MS || judgePod(waiting).remedy !== undefined)
+    .map(({ waiting }) => waiting)
 }
 
 /** What kubelet said of the pod's volumes, newest first. */
-export async function mountFailures(cluster: Cluster, { namespace, uid }: PodFact): Promise<string[]> {
+export async function mountFailures(cluster: Cluster, { namespace, uid, volumes }: PodFact): Promise<string[]> {
   const events = await cluster.call(`list events in namespace ${namespace}`, ({ core }) =>
     everyPage((page) =>
       core.listNamespacedEvent({ namespace, fieldSelector: `involvedObject.uid=${uid},reason=FailedMount`, ...page }),
@@ -55,7 +51,10 @@ export async function mountFailures(cluster: Cluster, { namespace, uid }: PodFac
   )
   const at = ({ lastTimestamp, eventTime, firstTimestamp }: (typeof events)[number]) =>
     (lastTimestamp ?? eventTime ?? firstTimestamp)?.getTime() ?? 0
-  return events.toSorted((one, other) => at(other) - at(one)).flatMap(({ message }) => message ?? [])
+  return events
+    .toSorted((one, other) => at(other) - at(one))
+    .flatMap(({ message }) => message ?? [])
+    .filter((message) => volumes.some(({ name }) => message.includes(name)))
 }
 
 function explain(admin: AdminChannel, { namespace, name }: PodFact): Promise<ExplainPodResponse> {

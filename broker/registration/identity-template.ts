@@ -7,7 +7,7 @@ import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { isDnsName } from './identity-rendering.ts'
 import { labelSelector, type LabelSelector } from './label-selector.ts'
 import * as cel from './cel-rules.ts'
-import { MAX_TEXT_LENGTH, parseTemplateText, type TemplateText } from './template-text.ts'
+import { type Fact, MAX_TEXT_LENGTH, parseTemplateText, type TemplateText } from './template-text.ts'
 
 /** Which identity pods get: what design §4 calls IdentityTemplate, parsed and checked. */
 export interface IdentityTemplate {
@@ -157,9 +157,13 @@ function parsed<T>(parse: (text: string) => T) {
   }
 }
 
+const SCHEME = 'spiffe://'
+/** A harmless value for any fact. */
+const SAMPLE = 'x'
+
 /** The text with a harmless value for each fact: what is wrong with it then, no fact can mend. */
 function sampleOf(text: TemplateText): string {
-  return text.map((part) => (typeof part === 'string' ? part : 'x')).join('')
+  return text.map((part) => (typeof part === 'string' ? part : SAMPLE)).join('')
 }
 
 /**
@@ -168,21 +172,14 @@ function sampleOf(text: TemplateText): string {
  */
 function problemOfSpiffeId(text: TemplateText): string | undefined {
   const sample = sampleOf(text)
-  if (
-    typeof text[0] === 'string' &&
-    /^spiffe:\/\/./.test(text[0]) &&
-    !text[0].slice('spiffe://'.length).includes('/')
-  ) {
-    return 'mixes {{ trustDomain }} with something else in its trust domain'
-  }
-  const slash = sample.indexOf('/', 'spiffe://'.length)
+  const slash = sample.indexOf('/', SCHEME.length)
   if (slash === -1) return 'has no path, and the ID of the trust domain itself is no workload'
-  let length = 0
-  for (const part of text) {
-    if (typeof part !== 'string' && length < slash && part.kind !== 'trustDomain') {
-      return 'has a fact in its trust domain other than {{ trustDomain }}'
-    }
-    length += typeof part === 'string' ? part.length : 1
+  const facts = factsBefore(text, slash)
+  if (facts.some(({ kind }) => kind !== 'trustDomain')) {
+    return 'has a fact in its trust domain other than {{ trustDomain }}'
+  }
+  if (facts.length > 0 && sample.startsWith(SCHEME) && sample.slice(SCHEME.length, slash) !== SAMPLE) {
+    return 'mixes {{ trustDomain }} with something else in its trust domain'
   }
   try {
     const { path } = SpiffeId.parse(sample)
@@ -193,4 +190,15 @@ function problemOfSpiffeId(text: TemplateText): string | undefined {
     if (error instanceof IdentityError) return error.message
     throw error
   }
+}
+
+/** The facts that stand before `end` in the sample of `text`. */
+function factsBefore(text: TemplateText, end: number): readonly Fact[] {
+  const facts: Fact[] = []
+  let length = 0
+  for (const part of text) {
+    if (typeof part !== 'string' && length < end) facts.push(part)
+    length += typeof part === 'string' ? part.length : SAMPLE.length
+  }
+  return facts
 }

@@ -68,7 +68,15 @@ const commands = {
     }
     await Promise.all(calls)
     const { p50, p99, p999, max } = summaryOf(latencies, seconds, latencies.length)
-    return { p50, p99, p999, max, count: latencies.length, senderLateP99: percentile(lateness, 99) }
+    return {
+      p50,
+      p99,
+      p999,
+      max,
+      count: latencies.length,
+      senderLateP99: percentile(lateness, 99),
+      senderLateMax: percentile(lateness, 100),
+    }
   },
 }
 

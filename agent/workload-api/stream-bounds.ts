@@ -1,5 +1,6 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Clock } from '../../core/runtime/clock.ts'
+import { TokenBuckets } from '../../core/runtime/token-bucket.ts'
 import type { OpenConnection } from './open-connections.ts'
 
 /** Streams of one pod at a time, whatever has become of them. The service refuses politely, and sooner. */
@@ -9,6 +10,8 @@ export const REQUEST_MS = 10_000
 /** What gRPC takes to be enough for metadata. */
 const MAX_HEADER_BYTES = 8 * 1024
 const TURNS = 16
+/** Streams of one pod, which needs a few a minute: refusing them costs the agent's one thread, which all pods share. */
+const RATE = { burst: 1_000, perSecond: 50 }
 
 /**
  * What grpc-js does not bound: streams of a pod in all its connections, time for a request to come, the size of headers.
@@ -16,6 +19,7 @@ const TURNS = 16
  */
 export class StreamBounds {
   readonly #clock: Clock
+  readonly #rates: TokenBuckets
   readonly #open = new Map<string, number>()
   /** Streams whose request has not come yet, and when it must have; the oldest first. */
   readonly #awaited = new Map<ServerHttp2Stream, number>()
@@ -23,6 +27,7 @@ export class StreamBounds {
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.#rates = new TokenBuckets(clock, RATE)
   }
 
   watch(connection: OpenConnection, session: ServerHttp2Session): void {
@@ -35,6 +40,10 @@ export class StreamBounds {
 
   #opened(connection: OpenConnection, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const { owner } = connection
+    if (this.#rates.take(owner) > 0) {
+      connection.socket.destroy()
+      return
+    }
     const open = (this.#open.get(owner) ?? 0) + 1
     this.#open.set(owner, open)
     connection.streams += 1

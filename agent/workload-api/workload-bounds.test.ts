@@ -125,6 +125,37 @@ describe('AE-16: what a pod begins and does not finish', () => {
   })
 })
 
+describe('AE-16: how often a pod may ask', () => {
+  test('streams beyond the rate take their connection with them; later, and elsewhere, all is well', async () => {
+    const on = session('a1')
+    for (let count = 0; count < 1_100 && !on.destroyed; count += 10) {
+      await Promise.all(Array.from({ length: 10 }, () => closed(call(on, { 'x-long': 'x'.repeat(9_000) }))))
+    }
+    expect(on.destroyed).toBe(true)
+    await isOpen('b')
+    await once(session('a2'), 'remoteSettings')
+    await clock.advance(2_000)
+    await isOpen('a1')
+  })
+
+  test('connections beyond the rate are closed at once', async () => {
+    let refused = 0
+    for (let count = 0; count < 300; count += 1) {
+      const socket = connect(join(directory, 'a1')).on('error', () => {})
+      const first = new Promise((resolve) => {
+        socket.once('data', () => resolve('served'))
+        socket.once('close', () => resolve('closed'))
+      })
+      if ((await first) === 'closed') refused += 1
+      socket.destroy()
+    }
+    expect(refused).toBeGreaterThan(30)
+    await isOpen('b')
+    await clock.advance(2_000)
+    await isOpen('a1')
+  })
+})
+
 describe('AE-16: connections of a pod', () => {
   test('that are all in use are not dropped for another', async () => {
     const streams = Array.from({ length: MAX_CONNECTIONS }, (_, index) => requested(session(index % 2 ? 'a1' : 'a2')))

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { Server } from '@grpc/grpc-js'
 import type { Clock } from '../../core/runtime/clock.ts'
+import { TokenBuckets } from '../../core/runtime/token-bucket.ts'
 import { SpiffeWorkloadAPI } from '../../proto/gen/third_party/spiffe/workload_pb.ts'
 import { addService, type EndedCall } from '../../proto/grpc-server.ts'
 import { InjectedConnections } from '../../proto/injected-connection.ts'
@@ -40,6 +41,9 @@ const SERVER_OPTIONS = {
   'grpc.enable_channelz': 0,
 }
 
+/** Connections of one pod; each costs an HTTP/2 session, and a process needs one. */
+const RATE = { burst: 256, perSecond: 20 }
+
 /** One gRPC server for the sockets of all pods; each connection bears the name of the workload whose socket it came on. */
 export class WorkloadEndpoint implements EndpointPort {
   readonly #identityOf: Options['identityOf']
@@ -49,6 +53,7 @@ export class WorkloadEndpoint implements EndpointPort {
   readonly #injected: InjectedConnections
   readonly #connections = new OpenConnections()
   readonly #streams: StreamBounds
+  readonly #rates: TokenBuckets
 
   constructor({ identityOf, ownerOf, clock, ended }: Options) {
     this.#identityOf = identityOf
@@ -56,6 +61,7 @@ export class WorkloadEndpoint implements EndpointPort {
     this.#clock = clock
     this.#injected = new InjectedConnections(this.#server, clock)
     this.#streams = new StreamBounds(clock)
+    this.#rates = new TokenBuckets(clock, RATE)
     addService(this.#server, SpiffeWorkloadAPI, workloadApiService({ identityOf }), ended)
   }
 
@@ -65,7 +71,8 @@ export class WorkloadEndpoint implements EndpointPort {
 
   accept(id: string, socket: Socket): void {
     socket.on('error', () => {})
-    const connection = this.#connections.take(id, this.#ownerOf(id), socket)
+    const owner = this.#ownerOf(id)
+    const connection = this.#rates.take(owner) === 0 ? this.#connections.take(id, owner, socket) : undefined
     if (!connection) {
       socket.destroy()
       return

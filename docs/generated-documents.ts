@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { format } from 'prettier'
+import { adminApiDocument } from './admin-api-document.ts'
 import { cliDocument } from './cli-document.ts'
 import { chartValuesDocument } from './chart-values-document.ts'
 import { chartValuesSchema } from './chart-values-schema.ts'
@@ -17,6 +18,7 @@ const OBJECTS = '../deploy/chart/files/crds'
 /** The text of each generated document by its file name, formatted as the project's formatter would. */
 export async function generatedDocuments(): Promise<Record<string, string>> {
   const documents = {
+    'admin-api.md': adminApiDocument(),
     'cli.md': cliDocument(),
     [CHART_SCHEMA]: chartValuesSchema(readFileSync(`docs/${CHART_SCHEMA}`, 'utf8')),
     'chart-values.md': chartValuesDocument(),

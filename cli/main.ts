@@ -1,15 +1,20 @@
 #!/usr/bin/env node
 import { systemClock } from '../core/runtime/system-clock.ts'
+import { EXIT } from './exit/exit-code.ts'
 import type { Terminal } from './output/terminal.ts'
 import { run } from './run.ts'
 
 function terminal(stream: NodeJS.WriteStream): Terminal {
+  // Whoever reads may have had enough (`| head`).
+  stream.on('error', () => process.exit(EXIT.failed.code))
   const hasColour = stream.isTTY && process.env['NO_COLOR'] === undefined && process.env['TERM'] !== 'dumb'
   return { write: (text) => void stream.write(text), hasColour }
 }
 
-process.exitCode = await run(process.argv.slice(2), {
+const code = await run(process.argv.slice(2), {
   out: terminal(process.stdout),
   err: terminal(process.stderr),
   clock: systemClock,
 })
+// A connection that never came about must not hold the program up, nor what was printed be cut off.
+process.stdout.write('', () => process.exit(code))

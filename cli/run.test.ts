@@ -369,13 +369,30 @@ describe('exit codes', () => {
   })
 })
 
-test('the program itself, as a process', async () => {
-  const { stdout } = await promisify(execFile)(process.execPath, ['cli/main.ts', 'version', '--client'])
-  expect(stdout).toBe('client 0.1.0\n')
-  const ended = await promisify(execFile)(process.execPath, ['cli/main.ts', 'nonsense']).catch(
-    (error: unknown) => error,
-  )
-  expect(ended).toMatchObject({ code: 2, stdout: '' })
+describe('the program itself, as a process', () => {
+  const start = (...args: string[]) =>
+    promisify(execFile)(process.execPath, ['cli/main.ts', ...args]).then(
+      ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+      (error: { code: number; stdout: string; stderr: string }) => error,
+    )
+
+  test('prints and ends', async () => {
+    expect(await start('version', '--client')).toMatchObject({ code: 0, stdout: 'client 0.1.0\n' })
+    expect(await start('nonsense')).toMatchObject({ code: 2, stdout: '' })
+  })
+
+  test('is not held up by a way to the broker that never comes about', async () => {
+    instead['/api/v1/namespaces/countersign-system/pods/countersign-broker-0/portforward'] = 'hang'
+    const started = Date.now()
+    const ended = await start('--kubeconfig', kubernetes.adminKubeconfig, '--request-timeout', '1s', 'status')
+    expect(ended).toMatchObject({ code: 3, stdout: '' })
+    expect(Date.now() - started).toBeLessThan(10_000)
+  })
+
+  test('ends without a word when nobody reads any more', async () => {
+    const { stderr } = await promisify(execFile)('sh', ['-c', `${process.execPath} cli/main.ts --help | head -1`])
+    expect(stderr).toBe('')
+  })
 })
 
 describe('completion', () => {

@@ -103,11 +103,16 @@ function brokerFacts(config: BrokerConfig, startedAt: Date): BrokerFacts {
       audience: audienceOf(config),
       adminAudience: adminAudienceOf(config),
       agentServiceAccounts: attestation.agents,
-      templateSource: config.templates ? 'directory' : 'builtIn',
+      templateSource: sourceOf(config),
       defaultTtlMs: issuance.defaultTtl,
       minTtlMs: issuance.minTtl,
       maxTtlMs: issuance.maxTtl,
       authorityMode: authority.mode,
     },
   }
+}
+
+function sourceOf({ templates }: BrokerConfig): string {
+  if (!templates) return 'builtIn'
+  return templates.customResources ? 'customResources' : 'directory'
 }

@@ -19,9 +19,9 @@ const web = template(
      podSelector: { matchLabels: { tier: web }, matchExpressions: [{ key: app, operator: Exists }, { key: x, operator: NotIn, values: [a, b] }] } }`,
 )
 const problem = {
-  key: 'templates/broken.yaml',
+  key: 'templates/broken.yaml: spec.ttl',
   code: 'object_invalid',
-  message: 'spec.ttl: is no duration',
+  message: 'IdentityTemplate broken.yaml: spec.ttl: is no duration',
   remedy: 'Correct it.',
   since: new Date(0),
 } as const
@@ -43,7 +43,7 @@ test('templates of a directory, and files that are none', () => {
       pods: undefined,
     },
     { name: 'odd', inForce: false, selects: '', problems: [{ message: 'it is wrong' }] },
-    { name: 'broken.yaml', inForce: false, problems: [{ message: 'spec.ttl: is no duration' }] },
+    { name: 'broken.yaml', inForce: false, problems: [{ path: 'spec.ttl', message: 'is no duration' }] },
   ])
 })
 

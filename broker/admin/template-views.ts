@@ -14,10 +14,27 @@ const MAX_CHARACTERS = 1_000
 /** All templates there are: those in force, with what their status says, and those that are wrong. */
 export function templateViews(source: TemplateSource, problems: readonly Problem[]): readonly TemplateView[] {
   const states = new Map((source.statuses?.() ?? []).map((state) => [state.name, state]))
-  const wrong = new Map(problems.filter(({ key }) => key.startsWith(PROBLEM_KEY)).map((problem) => [problem.key.slice(PROBLEM_KEY.length), problem])) // prettier-ignore
+  const wrong = Map.groupBy(problems.flatMap(aboutTemplate), ({ name }) => name)
   const templates = new Map(currentOf(source).map((template) => [template.name, template]))
   const names = new Set([...templates.keys(), ...states.keys(), ...wrong.keys()])
-  return [...names].map((name) => viewOf(name, templates.get(name), states.get(name), wrong.get(name)))
+  return [...names].map((name) => viewOf(name, templates.get(name), states.get(name), wrong.get(name) ?? []))
+}
+
+interface TemplateProblem {
+  /** Of the object, or of the file that is none. */
+  readonly name: string
+  readonly path: string
+  readonly message: string
+}
+
+/** The key is `templates/<object>`, or `templates/<file>: <path>`, and the message begins with the same. */
+function aboutTemplate({ key, message }: Problem): TemplateProblem[] {
+  if (!key.startsWith(PROBLEM_KEY)) return []
+  const what = key.slice(PROBLEM_KEY.length)
+  const colon = what.indexOf(': ')
+  const [name, path] = colon === -1 ? [what, ''] : [what.slice(0, colon), what.slice(colon + 2)]
+  const words = message.replace(/^IdentityTemplate /, '')
+  return [{ name, path, message: words.startsWith(`${what}: `) ? words.slice(what.length + 2) : words }]
 }
 
 /** None while they have never been read: the status says that, as a problem. */
@@ -34,14 +51,8 @@ function viewOf(
   name: string,
   template: IdentityTemplate | undefined,
   state: TemplateState | undefined,
-  problem: Problem | undefined,
+  problems: readonly TemplateProblem[],
 ): TemplateView {
-  const messages = [
-    template?.unusable,
-    // What is wrong with an object is in its condition as well.
-    state === undefined ? problem?.message : undefined,
-    state && !state.ready ? state.message : undefined,
-  ].filter((message) => message !== undefined)
   return {
     name,
     inForce: template !== undefined && template.unusable === undefined,
@@ -50,10 +61,19 @@ function viewOf(
     ttlMs: template?.ttlMs,
     keyType: template?.keyType ?? '',
     conditions: state ? [conditionOf(state)] : [],
-    problems: [...new Set(messages)].map((message) => ({ path: '', message })),
+    // What is wrong with an object is in its condition, and a problem as well.
+    problems: state ? (state.ready ? [] : [{ path: '', message: state.message }]) : withUnusable(template, problems),
     pods: state?.serves?.pods,
     serviceAccounts: state?.serves?.serviceAccounts ?? [],
   }
+}
+
+function withUnusable(
+  template: IdentityTemplate | undefined,
+  problems: readonly TemplateProblem[],
+): TemplateView['problems'] {
+  if (problems.length > 0 || template?.unusable === undefined) return problems
+  return [{ path: '', message: template.unusable }]
 }
 
 function conditionOf({ ready, reason, message }: TemplateState): TemplateView['conditions'][number] {

@@ -14,7 +14,7 @@ import { attempt } from '../facts/attempt.ts'
 import { gatherPodFacts } from '../facts/pod-facts.ts'
 import { markOf } from '../output/check-report.ts'
 import { jsonText } from '../output/json.ts'
-import { printable, type Terminal } from '../output/terminal.ts'
+import { printableLine, type Terminal } from '../output/terminal.ts'
 import { fromNow } from '../output/time.ts'
 import type { Session } from '../session/session.ts'
 import type { CommandContext } from './command-context.ts'
@@ -85,11 +85,11 @@ export function explanationText(
   const { hasIdentity, summary, steps } = explanation
   const width = Math.max(...steps.map(({ name }) => name.length))
   const lines = steps.flatMap(({ name, outcome, found, code, remedy }) => [
-    `  ${markOf(outcome, terminal)} ${name.padEnd(width)}  ${printable(code === undefined || found.includes(code) ? found : `${found} (${code})`)}`,
-    ...(remedy ? [`    ${' '.repeat(width)}  → ${printable(remedy)}`] : []),
+    `  ${markOf(outcome, terminal)} ${name.padEnd(width)}  ${printableLine(code === undefined || found.includes(code) ? found : `${found} (${code})`)}`,
+    ...(remedy ? [`    ${' '.repeat(width)}  → ${printableLine(remedy)}`] : []),
   ])
   const parts = [
-    [`${markOf(hasIdentity ? 'pass' : 'fail', terminal)} ${pod}: ${printable(summary)}`, '', ...lines],
+    [`${markOf(hasIdentity ? 'pass' : 'fail', terminal)} ${pod}: ${printableLine(summary)}`, '', ...lines],
     ...(answer?.identities.length
       ? [['SVIDs, newest first:', ...answer.identities.map((each) => `  ${svidLine(each, now)}`)]]
       : []),
@@ -102,11 +102,11 @@ export function explanationText(
 }
 
 function svidLine({ spiffeId, serialNumber, issuedAt, notAfter }: Identity, now: Date): string {
-  return printable(
+  return printableLine(
     `${spiffeId}, serial number ${serialNumber}, issued ${fromNow(issuedAt, now)}, expires ${fromNow(notAfter, now)}`,
   )
 }
 
 function refusalLine({ at, code, reason, meaning }: Refusal, now: Date): string {
-  return printable(`${fromNow(at, now)}: ${code}: ${reason || meaning}`)
+  return printableLine(`${fromNow(at, now)}: ${code}: ${reason || meaning}`)
 }

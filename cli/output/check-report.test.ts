@@ -69,3 +69,12 @@ test('for programs', () => {
     ],
   })
 })
+
+test('what others wrote stays in its line, wherever a line could be forged', () => {
+  const forged = 'gone\n✔ all is well\r\n✔ more'
+  const results: CheckResult[] = [
+    { id: 'x', category: 'pods', title: 'no pod waits', outcome: 'fail', reason: forged, findings: [{ subject: forged, reason: forged, remedy: forged }] }, // prettier-ignore
+    { id: 'y', category: 'pods', title: 'others', outcome: 'skip', reason: forged },
+  ]
+  expect(checkReport(results, { hasColour: false }).match(/^✔/gm)).toBeNull()
+})

@@ -1,6 +1,6 @@
 import { count, type Outcome } from '../checks/check.ts'
 import { type CheckResult, worst } from '../checks/run-checks.ts'
-import { type Colour, coloured, printable, type Terminal } from './terminal.ts'
+import { type Colour, coloured, printableLine, type Terminal } from './terminal.ts'
 
 const MARKS: Record<Outcome, readonly [mark: string, colour: Colour]> = {
   pass: ['✔', 'green'],
@@ -32,15 +32,15 @@ function linesOf(result: CheckResult, terminal: Pick<Terminal, 'hasColour'>): st
   const { id, outcome, title, reason, remedy, findings = [] } = result
   const mark = markOf(outcome, terminal)
   if (outcome === 'pass' || outcome === 'skip')
-    return [`${mark} ${title}${coloured(terminal, 'dim', ` (${printable(reason)})`)}`]
+    return [`${mark} ${title}${coloured(terminal, 'dim', ` (${printableLine(reason)})`)}`]
   return [
     `${mark} ${title}`,
-    `    ${printable(reason)}`,
+    `    ${printableLine(reason)}`,
     ...findings.flatMap((finding) => [
-      `      ${printable(finding.subject)}: ${printable(finding.reason)}`,
-      ...(finding.remedy ? [`        → ${printable(finding.remedy)}`] : []),
+      `      ${printableLine(finding.subject)}: ${printableLine(finding.reason)}`,
+      ...(finding.remedy ? [`        → ${printableLine(finding.remedy)}`] : []),
     ]),
-    ...(remedy ? [`    → ${printable(remedy)}`] : []),
+    ...(remedy ? [`    → ${printableLine(remedy)}`] : []),
     coloured(terminal, 'dim', `    docs/cli.md#${id}`),
   ]
 }

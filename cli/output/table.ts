@@ -1,10 +1,10 @@
-import { printable } from './terminal.ts'
+import { printable, printableLine } from './terminal.ts'
 
 const GAP = '   '
 
 /** Columns as kubectl prints them: headings in capitals, each column as wide as its widest cell. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [headings, ...rows.map((row) => row.map((cell) => printable(cell) || '-'))]
+  const lines = [headings, ...rows.map((row) => row.map((cell) => printableLine(cell) || '-'))]
   const widths = headings.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
   return lines
     .map(

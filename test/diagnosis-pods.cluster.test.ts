@@ -38,6 +38,7 @@ beforeAll(async () => {
     issuance: { minTtl: '2s' },
     templates: [
       templateFor('usual', '1h'),
+      templateFor('leaving', '1h'),
       template('twice', {}),
       { ...template('twice', { ttl: '1h' }), metadata: { name: 'twice-too' } },
       template('unlabelled', { spiffeId: 'spiffe://{{ trustDomain }}/team/{{ podLabels.team }}' }),

@@ -15,9 +15,11 @@ export const AGENT_CHECKS: readonly Check<InstalledFacts>[] = [
     category: 'agents',
     title: 'an agent runs on every node',
     about: 'Pods of a node without an agent wait for their volume.',
-    run: ({ agentDaemonSet, agentPods, agents }) =>
+    run: ({ agentDaemonSet, agentPods, agents, brokerIsElsewhere }) =>
       judged(agentDaemonSet, (daemonSet) => {
         if (!daemonSet) {
+          if (brokerIsElsewhere && !valueOf(agents))
+            return skip('there is no DaemonSet, and the broker could not be asked whether there are other agents')
           const connected = (valueOf(agents) ?? []).filter((agent) => agent.connected).length
           if (connected > 0)
             return skip(

@@ -278,6 +278,12 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
   ],
   ['agents that nobody manages here', 'agent-daemonset', { agentDaemonSet: { value: undefined } }, 'skip', '2 agents'],
   [
+    'agents that nobody can tell of',
+    'agent-daemonset',
+    { agentDaemonSet: { value: undefined }, brokerIsElsewhere: true, agents: unreachable('x') },
+    'skip',
+  ],
+  [
     'a DaemonSet for no node',
     'agent-daemonset',
     { agentDaemonSet: { value: { name: 'a', desired: 0, ready: 0 } } },

@@ -16,8 +16,9 @@ export const OBJECT_CHECKS: readonly Check<InstalledFacts>[] = [
       'Without them there is nothing to write IdentityTemplates in; an older version of them may not know what this one needs.',
     run: ({ crds, status }) =>
       judged(crds, (all) => {
-        if (valueOf(status)?.settings?.templateSource === 'directory' && all.length === 0)
-          return pass('not needed: this broker reads templates from a directory')
+        const source = valueOf(status)?.settings?.templateSource
+        if (source !== undefined && source !== 'customResources' && all.length === 0)
+          return pass('not needed: this broker has its templates elsewhere')
         const findings = CRDS.flatMap(({ name, version }) => {
           const crd = all.find((found) => found.name === name)
           if (!crd) return [{ subject: name, reason: 'missing' }]

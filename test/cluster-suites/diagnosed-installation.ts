@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import type { CheckResult } from '../../cli/checks/run-checks.ts'
 import type { Step } from '../../cli/explain/explanation.ts'
 import { waitFor } from '../cluster/base/wait.ts'
@@ -25,7 +26,6 @@ export interface Explained {
 
 const SYSTEM = 'countersign-system'
 const VIEWER = 'countersign-viewer'
-export const TRUST_BUNDLE = '/api/v1/namespaces/countersign-agent/configmaps/countersign-trust-bundle'
 
 /** An installation by processes, with all that the `countersign` command looks for, and the command itself. */
 export class DiagnosedInstallation {
@@ -40,10 +40,7 @@ export class DiagnosedInstallation {
   static async start(cluster: Cluster, options: InstallOptions = {}): Promise<DiagnosedInstallation> {
     await cluster.createNamespace(SYSTEM)
     await cluster.apply(operators())
-    const installation = await installCountersign(cluster, {
-      ...options,
-      config: { ...options.config },
-    })
+    const installation = await installCountersign(cluster, options)
     const diagnosed = new DiagnosedInstallation(cluster, installation)
     await diagnosed.publishBundle(await diagnosed.bundleDocument())
     return diagnosed
@@ -115,7 +112,6 @@ export class DiagnosedInstallation {
   }
 
   async bundleDocument(): Promise<string> {
-    const { readFile } = await import('node:fs/promises')
     return readFile(this.installation.broker.bundleDocument, 'utf8')
   }
 
@@ -131,6 +127,11 @@ export class DiagnosedInstallation {
       },
       data: { 'bundle.json': document },
     })
+  }
+
+  /** Restores who may ask the broker. */
+  async restoreOperators(): Promise<void> {
+    await this.#cluster.apply(operators())
   }
 
   /** What was applied goes, and the agents last: only they can unpublish volumes. */
@@ -154,7 +155,7 @@ export class DiagnosedInstallation {
 }
 
 /** Who may ask the broker: what the chart makes, too. */
-export function operators(): object[] {
+function operators(): object[] {
   const metadata = { name: 'countersign-cli', namespace: SYSTEM }
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata },

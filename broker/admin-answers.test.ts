@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { StepOutcome, SvidKind, SvidState, Verdict } from '../proto/gen/countersign/admin/v1/admin_pb.ts'
 import { type AdminConnection, bearer, refusal } from '../test/fakes/admin-client.ts'
@@ -145,6 +146,8 @@ describe('answers', () => {
         agentServiceAccounts: ['countersign-agent/countersign-agent'],
       },
     })
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
+    expect(status.version).toBe(version)
     expect(status.bundleSequence).toBeGreaterThan(0n)
     expect(status.activeAuthorityNotAfter).toBeDefined()
   })

@@ -1,3 +1,4 @@
+import { serialTime } from '../../../core/pki/serial-number.ts'
 import type { Clock } from '../../../core/runtime/clock.ts'
 import type { PodDescription } from '../../registration/pod-facts.ts'
 import type { AuditRecordRow, IdentityRow, LedgerQueries, PageOf } from '../../ledger/ledger-queries.ts'
@@ -11,6 +12,9 @@ const NEWEST = 5
 const MAX_PAGES = 10
 /** Clocks of broker and API server may differ by so much. */
 const SLACK_MS = 5 * 60_000
+
+/** Refusals so long before the newest SVID are still shown. */
+const REFUSALS_BEFORE_MS = 3_600_000
 
 export interface EvidenceSources {
   readonly clock: Clock
@@ -35,7 +39,7 @@ export async function gatherEvidence(
     pod.nodeName === undefined ? undefined : agentOf(pod.nodeName),
     asks ? found(identitiesOf(pod, sources)) : absent,
   ])
-  const refusals = asks ? await found(refusalsOf(pod, sources)) : absent
+  const refusals = asks ? await found(refusalsOf(pod, newestIssuedAt(identities), sources)) : absent
   return {
     now: clock.now(),
     pod,
@@ -75,16 +79,23 @@ async function identitiesOf(
 /** Of the agent of its own node alone: what another says about the pod is not to be believed. */
 async function refusalsOf(
   { uid, nodeName, createdAt }: PodView,
+  issuedAt: Date | undefined,
   { queries }: EvidenceSources,
 ): Promise<PastOf<PastRefusal>> {
   if (nodeName === undefined) return { rows: [], searchedTo: undefined }
   const filter = {
     events: ['issuance_refused'],
     facts: { podUid: uid, nodeName },
-    since: new Date(createdAt.getTime() - SLACK_MS),
+    // What was refused long before the newest SVID is over, and not worth a search through all that came since.
+    since: new Date(issuedAt ? issuedAt.getTime() - REFUSALS_BEFORE_MS : createdAt.getTime() - SLACK_MS),
   }
   const { rows, searchedTo } = await newestOf((after) => queries.auditRecords(filter, { after, size: NEWEST }))
   return { rows: rows.map(refusalOf), searchedTo }
+}
+
+function newestIssuedAt(identities: Found<PastOf<IdentityRow>>): Date | undefined {
+  const [newest] = identities.is === 'there' ? identities.value.rows : []
+  return newest && serialTime(newest.serialNumber)
 }
 
 function refusalOf({ record }: AuditRecordRow): PastRefusal {

@@ -501,7 +501,7 @@ export const ListIdentitiesResponseSchema: GenMessage<ListIdentitiesResponse> = 
  */
 export type GetIdentityRequest = Message<"countersign.admin.v1.GetIdentityRequest"> & {
   /**
-   * Hexadecimal; case and leading zeros do not matter.
+   * Hexadecimal; case, colons and leading zeros do not matter.
    *
    * @generated from field: string serial_number = 1;
    */

@@ -23,17 +23,3 @@ test.for(codes)('the section of %s says where it is met, what it means, what to 
   for (const place of met) expect(words(section)).toContain(words(PLACES[place]))
   expect(words(section)).toContain(words(text))
 })
-
-test('its links lead to sections that are there', () => {
-  const names = [...document.matchAll(/\]\(#(?<name>[\w-]+)\)/g)].map(({ groups }) => groups?.['name'])
-  const sections = [...document.matchAll(/^#+ (?<title>.+)$/gm)].map(({ groups }) => anchorOf(groups?.['title'] ?? ''))
-  expect(names.filter((name) => !sections.includes(name ?? ''))).toEqual([])
-})
-
-/** As GitHub makes them. */
-function anchorOf(title: string): string {
-  return title
-    .toLowerCase()
-    .replaceAll(/[^\w\- ]/g, '')
-    .replaceAll(' ', '-')
-}

@@ -16,6 +16,7 @@ import { missingFrom, type Step, stepsOf } from './recipes/transcript.ts'
 const IMAGE = 'localhost/countersign:0.1.0'
 const VOLUME = 'countersign-ledger'
 const COMMAND_MS = 200_000
+const PATIENCE = { timeout: 240_000, interval: 1_000 }
 
 /** Below these headings commands fail, since something is wrong; what they say instead is looked at. */
 const BROKEN = 'When there is none'
@@ -64,12 +65,35 @@ describe('docs/getting-started.md, to the letter', { timeout: 400_000 }, () => {
 })
 
 describe('docs/operations.md, in that cluster', { timeout: 400_000 }, () => {
-  const steps = stepsOf('docs/operations.md', 'sh cluster')
-  test.for(['Back-up', 'Restore', 'The ledger is lost'])('%s', async (heading) => {
-    const [step] = steps.filter((candidate) => candidate.heading === heading)
-    if (!step) throw new Error(`docs/operations.md has no commands for a cluster below ${heading}`)
-    await follow(step)
-    await shopWorks()
+  test.for(['Back-up', 'Restore'])('%s', async (heading) => {
+    await follow(operation(heading))
+    await answersIn('3s')
+  })
+
+  test('The wrapping key is lost', async () => {
+    await typed('kubectl -n countersign-system delete secret countersign-wrapping-key')
+    await typed('kubectl -n countersign-system rollout restart deployment/countersign-broker')
+    await expect
+      .poll(() => typed('kubectl -n countersign-system logs deployment/countersign-broker --tail=1'), PATIENCE)
+      .toContain('key_store_locked')
+    await follow(operation('The wrapping key is lost'))
+    await expect.poll(() => typed('countersign check'), PATIENCE).toMatch(/^✔ .* checks passed$/m)
+  })
+
+  test('The ledger is lost', async () => {
+    const before = await authorities()
+    expect(before).toHaveLength(1)
+    await follow(operation('The ledger is lost'))
+    const start = performance.now()
+    await expect.poll(authorities, PATIENCE).not.toEqual(before)
+    const first = performance.now()
+    await expect
+      .poll(async () => (await authorities()).filter((authority) => before.includes(authority)), PATIENCE)
+      .toEqual([])
+    const seconds = (from: number) => Math.round((performance.now() - from) / 1000)
+    log(`the new authority: everywhere after ${seconds(start)} s, ${seconds(first)} s after the first pod`)
+    await answersIn('3s')
+    await expect.poll(() => typed('countersign check'), PATIENCE).toMatch(/^✔ .* checks passed$/m)
   })
 })
 
@@ -92,10 +116,31 @@ async function follow({ heading, commands, expected }: Step): Promise<string> {
   return all
 }
 
-/** New calls of one service by the other are answered, after whatever was done to the broker. */
-async function shopWorks(): Promise<void> {
-  const last = () => shell.run('kubectl -n shop logs deployment/checkout --since=3s --tail=1', COMMAND_MS)
+/** The commands for a cluster below a heading of docs/operations.md. */
+function operation(heading: string): Step {
+  const step = stepsOf('docs/operations.md', 'sh cluster').find((candidate) => candidate.heading === heading)
+  if (!step) throw new Error(`docs/operations.md has no commands for a cluster below ${heading}`)
+  return step
+}
+
+/** What a command prints, whatever its exit code. */
+async function typed(command: string): Promise<string> {
+  return (await shell.run(command, COMMAND_MS)).printed
+}
+
+/** New calls of one service by the other are answered, after whatever was done. */
+async function answersIn(lately: string): Promise<void> {
   await expect
-    .poll(async () => (await last()).printed, { timeout: 240_000, interval: 1_000 })
+    .poll(() => typed(`kubectl -n shop logs deployment/checkout --since=${lately} --tail=1`), PATIENCE)
     .toContain('payments answers 200')
+}
+
+/** Which authorities have signed what the two services hold, each once. */
+async function authorities(): Promise<readonly string[]> {
+  const signers = new Set<string>()
+  for (const name of ['payments', 'checkout']) {
+    const command = `kubectl -n shop exec deployment/${name} -- cat /identity/tls.crt | openssl x509 -noout -ext authorityKeyIdentifier`
+    signers.add(/[0-9A-F:]{59}/.exec(await typed(command))?.[0] ?? '')
+  }
+  return [...signers]
 }

@@ -15,12 +15,6 @@ export function given(field: string, text: string): string | undefined {
   return text
 }
 
-export function required(field: string, text: string): string {
-  const value = given(field, text)
-  if (value === undefined) throw invalid(field, 'is missing')
-  return value
-}
-
 /** RFC 1123 subdomain: what Kubernetes allows as a name. Anything else must not become a part of a path. */
 export function objectName(field: string, text: string): string {
   if (/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(text)) return text

@@ -164,7 +164,8 @@ export class FakeCollection {
 /** JSON Merge Patch (RFC 7396) of one level below the subresource, which is all that is patched. */
 function merged(there: CollectionObject, patch: Written, subresource: string | undefined): Written {
   if (subresource === undefined) return { ...there, ...patch, metadata: there.metadata }
-  return { ...there, [subresource]: { ...(there[subresource] as object), ...(patch[subresource] as object) } }
+  const fields = Object.entries({ ...(there[subresource] as object), ...(patch[subresource] as object) })
+  return { ...there, [subresource]: Object.fromEntries(fields.filter(([, value]) => value !== null)) }
 }
 
 function keyOf({ metadata: { namespace, name } }: Written): string {

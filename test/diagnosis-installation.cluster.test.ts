@@ -1,5 +1,5 @@
 /** Installations broken one way after the other, and repaired: `countersign` must name what was broken, and what to do. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -12,6 +12,7 @@ import { waitFor } from './cluster/base/wait.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { DiagnosedInstallation } from './cluster-suites/diagnosed-installation.ts'
 import { createNamespaceWith, identityPod } from './cluster-suites/identity-pod.ts'
+import { writeKubeconfig } from './cluster-suites/kubeconfig.ts'
 import { FakeBrokerAuthorities } from './fakes/fake-broker-authorities.ts'
 import { runCli } from './fakes/run-cli.ts'
 
@@ -146,9 +147,9 @@ describe('an agent', () => {
 describe('the broker', () => {
   test('does not run', async () => {
     await countersign.installation.broker.stop()
-    const [checked, status] = await Promise.all([countersign.check(), countersign.run('status')]).finally(() =>
-      countersign.installation.broker.start(),
-    )
+    const [checked, status] = await Promise.all([countersign.check(), countersign.run('status')]).finally(async () => {
+      await countersign.installation.broker.start()
+    })
     expect(checked.failed).toEqual(['broker-reachable'])
     expect(checked.of('broker-reachable').reason).toMatch(/ECONNREFUSED/)
     expect(checked.of('agents-connected').outcome).toBe('skip')
@@ -215,9 +216,8 @@ describe('operators', () => {
   })
 
   test('may see and make next to nothing', async () => {
-    const token = await cluster.createToken({ namespace: NAMESPACE, serviceAccount: 'usual' })
     const kubeconfig = join(directory, 'usual.kubeconfig')
-    await writeFile(kubeconfig, await withToken(cluster.adminKubeconfig, token), { mode: 0o600 })
+    await writeKubeconfig(cluster, kubeconfig, { namespace: NAMESPACE, serviceAccount: 'usual' })
     const pre = await runCli(['--kubeconfig', kubeconfig, '--json', 'check', '--pre'])
     expect(pre.code).toBe(1)
     expect(pre.out).toMatch(/create clusterroles \(rbac\.authorization\.k8s\.io\)/)
@@ -357,9 +357,3 @@ describe('the cluster', () => {
     expect(explained).toMatchObject({ code: 3, err: expect.stringContaining('kubernetes_unavailable') as string })
   })
 })
-
-/** The kubeconfig with another user. */
-async function withToken(file: string, token: string): Promise<string> {
-  const config = parse(await readFile(file, 'utf8')) as { users: { name: string; user: object }[] }
-  return JSON.stringify({ ...config, users: config.users.map(({ name }) => ({ name, user: { token } })) })
-}

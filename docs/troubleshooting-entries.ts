@@ -199,7 +199,7 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
   ),
   admin_permission_denied: entry(
     ['cli', 'audit'],
-    "The message has the missing rule as YAML. The chart's ClusterRole `countersign-viewer` has all of them; whoever may make tokens for the ServiceAccount `countersign-cli` has them by it.",
+    "The message has the missing rule as YAML. The chart's ClusterRole `countersign-viewer` has all of them; whoever may make tokens for the ServiceAccount `countersign-cli` has them by it. [admin-api.md](admin-api.md) has the rule of each method.",
   ),
   identity_not_found: entry(['cli'], '`countersign identity list` has the numbers.'),
   authority_unavailable: entry(

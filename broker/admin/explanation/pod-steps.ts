@@ -4,6 +4,9 @@ import { failed, ok, skipped, type Step, unknown } from './step.ts'
 
 /** What a pod's author may write in `volumeAttributes`: nothing so far. kubelet's own begin as below. */
 const KUBELETS_ATTRIBUTES = 'csi.storage.k8s.io/'
+/** Shown of what others wrote. */
+const MAX_SHOWN = 64
+const MAX_QUOTED = 500
 /** As much as `notBefore` is back-dated (design §10): beyond it a fresh SVID may look not yet valid on the node. */
 const MAX_SKEW_MS = 60_000
 
@@ -33,10 +36,14 @@ export function volumeStep({ pod: { volumes } }: PodEvidence): Step {
   for (const { name, attributes } of volumes) {
     const foreign = attributes.find((attribute) => !attribute.startsWith(KUBELETS_ATTRIBUTES))
     if (foreign !== undefined) {
-      return failed('volume', `The volume ${name} has the attribute "${foreign}", which the agent does not know.`, {
-        code: 'volume_attribute_unknown',
-        remedy: 'Remove it from volumeAttributes: none are known so far.',
-      })
+      return failed(
+        'volume',
+        `The volume ${name} has the attribute "${foreign.slice(0, MAX_SHOWN)}", which the agent does not know.`,
+        {
+          code: 'volume_attribute_unknown',
+          remedy: 'Remove it from volumeAttributes: none are known so far.',
+        },
+      )
     }
   }
   const unmounted = volumes.find(({ mountedBy }) => mountedBy.length === 0)
@@ -47,7 +54,8 @@ export function volumeStep({ pod: { volumes } }: PodEvidence): Step {
 
 export function nodeStep({ pod: { nodeName, unscheduled } }: PodEvidence): Step {
   if (nodeName !== undefined) return ok('node', `The pod runs on the node ${nodeName}.`)
-  const why = unscheduled === '' ? '' : ` The scheduler says: ${unscheduled}.`.replace(/\.\.$/, '.')
+  const why =
+    unscheduled === '' ? '' : ` The scheduler says: ${unscheduled.slice(0, MAX_QUOTED)}.`.replace(/\.\.$/, '.')
   return failed('node', `The pod is not scheduled to a node yet.${why}`, {
     remedy: 'See why: kubectl describe pod. An identity is issued once it has a node.',
   })

@@ -238,6 +238,9 @@ describe('commands', () => {
   })
 
   test('identity list: of all namespaces, and whatever else', async () => {
+    const { out } = await cli('identity', 'list', '-A', '--limit', '1')
+    expect(out).toMatch(/These are the newest 1; --limit shows more\.\n$/)
+    asked.length = 0
     await cli('identity', 'list', '-A', '--state', 'any', '--kind', 'any', '--node', 'node-a', '--limit', '7')
     expect(asked).toMatchObject([{ namespace: '', state: 0, kind: 0, nodeName: 'node-a', pageSize: 7 }])
   })

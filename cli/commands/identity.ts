@@ -79,7 +79,7 @@ export function addIdentityCommand(program: Command, context: CommandContext): v
       context.out.write(
         session.options.json
           ? jsonText(found.map((each) => toJson(IdentitySchema, each)))
-          : identitiesText(found, context.clock.now()),
+          : identitiesText(found, context.clock.now()) + moreText(found.length, flags.limit),
       )
     })
   identity
@@ -106,6 +106,11 @@ function limitOf(text: string): number {
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
     throw new InvalidArgumentError(`Write a number from 1 to ${MAX_LIMIT}.`)
   return limit
+}
+
+/** A list that ends at its limit does not look complete. */
+function moreText(found: number, limit: number): string {
+  return found < limit ? '' : `These are the newest ${limit}; --limit shows more.\n`
 }
 
 const stateOf = ({ state }: Identity): string => SvidStateSchema.value[state]?.localName.toLowerCase() ?? ''

@@ -60,7 +60,8 @@ export function statusText(status: GetStatusResponse, now: Date): string {
     ['Agents', `${status.agentsConnected} connected, ${status.agentsMissing} missing`],
     [
       'Templates',
-      settings && `${status.templates === 0 ? 'the built-in one' : status.templates}, from ${settings.templateSource}`,
+      settings &&
+        (status.templates === 0 ? 'the built-in one' : `${status.templates}, from ${settings.templateSource}`),
     ],
     ['Tokens', settings && `audience ${settings.audience}, believed by ${settings.attestationMode}`],
     ['Lifetimes', lifetimes(status)],

@@ -83,8 +83,8 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
     'The program ends with exit code 2 and lists every line that is wrong. `broker config-check FILE` and `agent config-check FILE` say the same without starting anything. In a cluster: `kubectl logs` of the pod that restarts. Of an agent that runs, it may also be a token file that cannot be read, or a state directory that others may write.',
   ),
   object_invalid: entry(
-    ['broker', 'problems', 'start'],
-    'The previous good object stays in force; one that was never good selects nobody. `kubectl describe identitytemplate NAME` has the same lines in its condition; a directory is checked by `broker config-check FILE`.',
+    ['problems', 'broker', 'event', 'agent', 'audit', 'start'],
+    'The last good version stays in force as long as the broker runs. After its restart, and where there never was a good one, the pods that the object selects are refused with this rather than served by another. `kubectl describe identitytemplate NAME` has the problems in its condition ([identity-template.md](objects/identity-template.md#status)); `broker config-check FILE` has those of a directory.',
   ),
   store_unavailable: entry(
     ['brokerReady', 'broker', 'audit', 'agent'],

@@ -22,6 +22,7 @@ import type { ApiConnection } from './kubernetes/api-connection.ts'
 import { podLookup } from './kubernetes/pod-lookup.ts'
 import { subjectAccessReview } from './kubernetes/subject-access-review.ts'
 import type { Ledger } from './ledger/ledger.ts'
+import type { AuditKey } from './ledger/audit-chain.ts'
 import { SqliteQueries } from './ledger/sqlite-queries.ts'
 import type { BROKER_METRICS } from './metrics.ts'
 import type { OwnIdentity } from './own-identity.ts'
@@ -47,6 +48,7 @@ interface Parts {
     readonly authorities: AuthorityService
     readonly identity: OwnIdentity
     readonly ledger: Ledger
+    readonly auditKey: AuditKey
   }
 }
 
@@ -67,7 +69,7 @@ export async function startAdminApi(config: BrokerConfig, parts: Parts): Promise
   const { clock, log } = environment
   const { api } = attestation.kubernetes
 
-  const queries = new SqliteQueries(ledger.file, clock)
+  const queries = new SqliteQueries(ledger.file, clock, serving.auditKey)
   const guard = guardOf(config, parts, api, (peer) => connections.peerOf(peer))
   const answers = adminAnswers(config, {
     environment,

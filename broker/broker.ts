@@ -121,7 +121,7 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
     lifecycle,
     metrics,
     deciding: { attestation, registrations, problems, readiness },
-    serving: { hub, authorities, identity, ledger },
+    serving: { hub, authorities, identity, ledger, auditKey: keyWrap.auditKey },
   })
   readiness.check(() => ledger.problem())
   readiness.check(() => authorities.problem(clock.now()))

@@ -1,6 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { newSerialNumber, serialToHex } from '../../core/pki/serial-number.ts'
 import { systemRandom } from '../../core/runtime/random.ts'
@@ -12,6 +13,7 @@ import { SqliteLedger } from './sqlite-ledger.ts'
 import { SqliteQueries } from './sqlite-queries.ts'
 
 const HOUR = 3_600_000
+const auditKey = { id: 'one', key: new Uint8Array(32) }
 const ID = 'spiffe://prod.example/ns'
 let clock: FakeClock
 let file: string
@@ -21,8 +23,8 @@ let queries: SqliteQueries
 beforeEach(async () => {
   clock = new FakeClock('2026-01-01T00:00:00Z')
   file = join(mkdtempSync(join(tmpdir(), 'queries-')), 'ledger.sqlite')
-  ledger = await SqliteLedger.open({ file, auditKey: { id: 'one', key: new Uint8Array(32) }, clock })
-  queries = new SqliteQueries(file, clock)
+  ledger = await SqliteLedger.open({ file, auditKey, clock })
+  queries = new SqliteQueries(file, clock, auditKey)
 })
 afterEach(async () => {
   await queries.close()
@@ -192,4 +194,31 @@ test('more questions than may wait are refused', async () => {
   const refused = asked.filter(({ status }) => status === 'rejected')
   expect(refused).toHaveLength(8)
   expect(refused[0]).toMatchObject({ reason: { code: 'overloaded' } })
+})
+
+test.for([
+  { name: 'changed', sql: `UPDATE audit SET record = replace(record, 'cart', 'till') WHERE seq = 1` },
+  {
+    name: 'invented',
+    sql: `INSERT INTO audit VALUES (3, 0, '{"event":"admin_called","at":"2026-01-01T00:00:00Z"}', '${'0'.repeat(64)}')`,
+  },
+])('a record that somebody has $name is not served', async ({ sql }) => {
+  const serialNumber = await issue()
+  await issue()
+  const page = { after: undefined, size: 10 }
+  expect((await queries.auditRecords({ facts: {} }, page)).rows).toHaveLength(2)
+  const database = new DatabaseSync(file)
+  database.exec(sql)
+  database.close()
+  await expect(queries.auditRecords({ facts: {} }, page)).rejects.toMatchObject({ code: 'store_corrupt' })
+  if (sql.startsWith('UPDATE')) {
+    await expect(queries.issuance(serialNumber)).rejects.toMatchObject({ code: 'store_corrupt' })
+  }
+})
+
+test('records of which those before them were let go are served', async () => {
+  for (let count = 0; count < 3; count += 1) await issue()
+  await ledger.prune(new Date(clock.now().getTime() + HOUR))
+  const { rows } = await queries.auditRecords({ facts: {} }, { after: undefined, size: 10 })
+  expect(rows.length).toBeGreaterThan(0)
 })

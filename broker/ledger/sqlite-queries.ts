@@ -2,8 +2,9 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import type { AuditKey } from './audit-chain.ts'
 import type { AuditFilter, AuditRecordRow, IdentityFilter, IdentityRow, LedgerQueries, PageBounds, PageOf } from './ledger-queries.ts' // prettier-ignore
-import type { Answered, Asked, LedgerAnswers, LedgerQuestion } from './sqlite-query-worker.ts'
+import type { Answered, Asked, LedgerAnswers, LedgerQuestion, QueryWorkerData } from './sqlite-query-worker.ts'
 import { storeError } from './store-error.ts'
 
 /** Questions that may wait for their answer; each takes 0.2 s at most. */
@@ -27,14 +28,15 @@ interface Thread {
 
 /** Asks the ledger's file in SQLite from a thread of its own, which is there only as long as somebody asks. */
 export class SqliteQueries implements LedgerQueries {
-  readonly #file: string
+  readonly #data: QueryWorkerData
   readonly #clock: Clock
   #thread: Thread | undefined
   #isClosed = false
   #id = 0
 
-  constructor(file: string, clock: Clock) {
-    this.#file = file
+  /** @param auditKey what records are checked with before they are served. */
+  constructor(file: string, clock: Clock, auditKey?: AuditKey) {
+    this.#data = { file, auditKey }
     this.#clock = clock
   }
 
@@ -83,7 +85,7 @@ export class SqliteQueries implements LedgerQueries {
 
   #start(): Thread {
     const worker = new Worker(new URL(`./sqlite-query-worker${extname(import.meta.filename)}`, import.meta.url), {
-      workerData: { file: this.#file },
+      workerData: this.#data,
       name: 'ledger-queries',
       // Flags of the process that are not for a worker would keep it from starting.
       execArgv: [],

@@ -7,10 +7,12 @@
 import { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../../core/runtime/system-clock.ts'
+import type { AuditKey } from './audit-chain.ts'
 import { auditRecords, issuance } from './audit-query.ts'
 import { identities, identity } from './identity-query.ts'
 import type { AuditFilter, AuditRecordRow, IdentityFilter, IdentityRow, PageBounds, PageOf } from './ledger-queries.ts'
 import { QueryBudget } from './query-budget.ts'
+import { recordAt } from './sqlite-database.ts'
 import { storeFailure, type StoreFailure } from './store-error.ts'
 
 /** What can be asked, as it crosses to the worker. */
@@ -34,18 +36,35 @@ export type Answered =
 const port = parentPort
 if (port === null) throw new TypeError('this file runs as a worker')
 
+export interface QueryWorkerData {
+  readonly file: string
+  /** What the records are chained with; without it they are served as they stand. */
+  readonly auditKey?: AuditKey | undefined
+}
+
+const { file, auditKey } = workerData as QueryWorkerData
 let database: DatabaseSync | undefined
 
 port.on('message', (asked: Asked) => {
   const { id } = asked
   try {
     // Once the writer is there; a failure to open is an answer, and the next question tries again.
-    database ??= new DatabaseSync((workerData as { file: string }).file, { readOnly: true, timeout: 500 })
-    port.postMessage({ id, value: answer(database, asked) } satisfies Answered)
+    database ??= new DatabaseSync(file, { readOnly: true, timeout: 500 })
+    port.postMessage({ id, value: atOnce(database, asked) } satisfies Answered)
   } catch (error) {
     port.postMessage({ id, failure: storeFailure(error) } satisfies Answered)
   }
 })
+
+/** The file as it is in one moment: records that are let go meanwhile must not look as if somebody had taken them. */
+function atOnce(from: DatabaseSync, asked: LedgerQuestion): LedgerAnswers[LedgerQuestion['ask']] {
+  from.exec('BEGIN')
+  try {
+    return answer(from, asked)
+  } finally {
+    from.exec('ROLLBACK')
+  }
+}
 
 function answer(from: DatabaseSync, asked: LedgerQuestion): LedgerAnswers[LedgerQuestion['ask']] {
   const budget = new QueryBudget(systemClock)
@@ -54,9 +73,21 @@ function answer(from: DatabaseSync, asked: LedgerQuestion): LedgerAnswers[Ledger
       return identities(from, asked.filter, asked.page, budget)
     case 'identity':
       return identity(from, asked.serialNumber)
-    case 'issuance':
-      return issuance(from, asked.serialNumber, budget)
-    case 'auditRecords':
-      return auditRecords(from, asked.filter, asked.page, budget)
+    case 'issuance': {
+      const found = issuance(from, asked.serialNumber, budget)
+      checkRecords(from, found ? [found] : [])
+      return found
+    }
+    case 'auditRecords': {
+      const page = auditRecords(from, asked.filter, asked.page, budget)
+      checkRecords(from, page.rows)
+      return page
+    }
   }
+}
+
+/** Whoever writes the file can put records in: what is served as one of ours must be linked as ours are. */
+function checkRecords(from: DatabaseSync, rows: readonly AuditRecordRow[]): void {
+  if (!auditKey) return
+  for (const { seq } of rows) recordAt(from, auditKey, seq)
 }

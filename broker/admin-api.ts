@@ -7,7 +7,6 @@ import { AdminConnections } from './admin/admin-connections.ts'
 import { AdminGuard } from './admin/admin-guard.ts'
 import { adminService } from './admin/admin-service.ts'
 import { ADMIN_REVIEW_LIMITS, userOfToken } from './admin/admin-tokens.ts'
-import { templateViews } from './admin/template-views.ts'
 import { adminAnswers } from './admin-parts.ts'
 import { FOR_OPERATORS, GrpcEndpoint } from './api/grpc-endpoint.ts'
 import { TlsListener } from './api/tls-listener.ts'
@@ -63,7 +62,7 @@ const HANDSHAKES = { maxHandshakes: 64, maxHandshakesPerAddress: 32, handshakeTi
  */
 export async function startAdminApi(config: BrokerConfig, parts: Parts): Promise<number | undefined> {
   const { admin, ledger } = config
-  const { attestation, registrations, problems } = parts.deciding
+  const { attestation, registrations } = parts.deciding
   if (!admin || !attestation.kubernetes) return undefined
   const { environment, lifecycle, metrics, serving } = parts
   const { clock, log } = environment
@@ -79,7 +78,7 @@ export async function startAdminApi(config: BrokerConfig, parts: Parts): Promise
     cluster: {
       lookup: podLookup(api),
       registrationOf: (pod, signal) => registrations.explain(pod, signal),
-      templateViews: () => templateViews(registrations.templates, problems.list()),
+      templates: registrations.templates,
     },
   })
   const ended = callLog({ log, metrics, refusals: new RefusalLog(log, clock) })

@@ -6,7 +6,8 @@ import { explainPod } from './admin/explain-answer.ts'
 import type { EvidenceSources } from './admin/explanation/gather-evidence.ts'
 import { getIdentity, listIdentities } from './admin/identity-answers.ts'
 import { type BrokerFacts, getStatus } from './admin/status-answer.ts'
-import { listTemplates, type TemplateView } from './admin/template-answers.ts'
+import { listTemplates } from './admin/template-answers.ts'
+import { templateCatalogue, templatesInForce } from './admin/template-views.ts'
 import { getBundle, listAuthorities } from './admin/trust-answers.ts'
 import { rotationPolicyOf } from './authority-parts.ts'
 import type { AuthorityService } from './authority-service.ts'
@@ -19,6 +20,7 @@ import type { Ledger } from './ledger/ledger.ts'
 import type { OwnIdentity } from './own-identity.ts'
 import type { Problems } from './problems.ts'
 import type { Readiness } from './readiness.ts'
+import type { TemplateSource } from './registration/template-source.ts'
 import type { SyncHub } from './sync/sync-hub.ts'
 import { BROKER_VERSION } from './version.ts'
 
@@ -33,7 +35,7 @@ export interface AnswerParts {
   readonly cluster: {
     readonly lookup: PodLookup
     readonly registrationOf: EvidenceSources['registrationOf']
-    readonly templateViews: () => readonly TemplateView[]
+    readonly templates: TemplateSource
   }
 }
 
@@ -70,7 +72,7 @@ export function adminAnswers(
         bundleSequence: sequence(),
         agents: await agents(),
         activeAuthorityNotAfter: authorities.active?.certificate.notAfter,
-        templates: cluster.templateViews().filter(({ inForce }) => inForce).length,
+        templates: templatesInForce(cluster.templates),
       }),
     listIdentities: (request) => listIdentities(request, identities),
     getIdentity: (request) => getIdentity(request, identities),
@@ -81,7 +83,8 @@ export function adminAnswers(
     },
     listAgents: async (request) => listAgents(request, await agents(), sequence()),
     getBundle: async () => getBundle(authorities.bundle),
-    listTemplates: async (request) => listTemplates(request, cluster.templateViews()),
+    listTemplates: async (request) =>
+      listTemplates(request, templateCatalogue(cluster.templates, state.problems.list())),
     explainPod: (request, { signal }) => explainPod(request, evidence, signal),
     listAuditRecords: (request) => listAuditRecords(request, queries),
   }

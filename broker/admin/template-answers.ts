@@ -25,6 +25,13 @@ export interface TemplateView {
   readonly serviceAccounts: readonly string[]
 }
 
+/** All templates there are, by name; in no order. */
+export interface TemplateCatalogue {
+  readonly names: readonly string[]
+  readonly isWrong: (name: string) => boolean
+  readonly view: (name: string) => TemplateView
+}
+
 export interface TemplateCondition {
   readonly type: string
   readonly status: 'True' | 'False' | 'Unknown'
@@ -33,6 +40,8 @@ export interface TemplateCondition {
   readonly lastTransition: Date | undefined
 }
 
+/** Longer than any name of an object or file. */
+const MAX_NAME = 1_000
 const STATUS = {
   True: ConditionStatus.TRUE,
   False: ConditionStatus.FALSE,
@@ -42,23 +51,18 @@ const STATUS = {
 /** `ListTemplates`: those in force and those that are wrong, by name. */
 export function listTemplates(
   request: ListTemplatesRequest,
-  templates: readonly TemplateView[],
+  { names, isWrong, view }: TemplateCatalogue,
 ): MessageInitShape<typeof ListTemplatesResponseSchema> {
-  const page = askedPage(ListTemplatesRequestSchema, request, (place) => place.length <= 1000)
+  const page = askedPage(ListTemplatesRequestSchema, request, (place) => place.length <= MAX_NAME)
   const { after } = page
-  const wanted = templates
-    .filter((template) => !request.onlyWithProblems || hasProblems(template))
-    .toSorted((one, other) => (one.name < other.name ? -1 : 1))
-    .filter(({ name }) => after === undefined || name > after)
+  const wanted = names
+    .filter((name) => (after === undefined || name > after) && (!request.onlyWithProblems || isWrong(name)))
+    .toSorted()
   const shown = wanted.slice(0, page.size)
   return {
-    templates: shown.map(templateMessage),
-    nextPageToken: page.tokenOf(wanted.length > shown.length ? shown.at(-1)?.name : undefined),
+    templates: shown.map((name) => templateMessage(view(name))),
+    nextPageToken: page.tokenOf(wanted.length > shown.length ? shown.at(-1) : undefined),
   }
-}
-
-function hasProblems({ problems, conditions, inForce }: TemplateView): boolean {
-  return !inForce || problems.length > 0 || conditions.some(({ status }) => status === 'False')
 }
 
 function templateMessage(template: TemplateView): MessageInitShape<typeof TemplateSchema> {

@@ -5,7 +5,9 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import { ConditionStatus, ListTemplatesRequestSchema } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
 import { identityTemplateSchema } from '../registration/identity-template.ts'
 import { listTemplates } from './template-answers.ts'
-import { templateViews } from './template-views.ts'
+import type { Problem } from '../problems.ts'
+import type { TemplateSource } from '../registration/template-source.ts'
+import { templateCatalogue, templatesInForce } from './template-views.ts'
 
 const template = (name: string, spec: string) =>
   identityTemplateSchema.parse(
@@ -26,10 +28,13 @@ const problem = {
   since: new Date(0),
 } as const
 
+function viewsOf(source: TemplateSource, problems: readonly Problem[]) {
+  const { names, view } = templateCatalogue(source, problems)
+  return names.map(view)
+}
+
 test('templates of a directory, and files that are none', () => {
-  const views = templateViews({ current: () => [web, { ...template('odd', '{}'), unusable: 'it is wrong' }] }, [
-    problem,
-  ])
+  const views = viewsOf({ current: () => [web, { ...template('odd', '{}'), unusable: 'it is wrong' }] }, [problem])
   expect(views).toMatchObject([
     {
       name: 'web',
@@ -50,7 +55,7 @@ test('templates of a directory, and files that are none', () => {
 test('objects, with what their status says', () => {
   const state = { name: 'web', generation: 1, ready: false, reason: 'Conflict', message: 'api selects them too' }
   const serves = { pods: 3, serviceAccounts: ['shop/cart'] }
-  const views = templateViews({ current: () => [web], statuses: () => [{ ...state, serves }] }, [])
+  const views = templateCatalogue({ current: () => [web], statuses: () => [{ ...state, serves }] }, [])
   const { templates } = listTemplates(create(ListTemplatesRequestSchema, { onlyWithProblems: true }), views)
   expect(templates).toMatchObject([
     {
@@ -70,11 +75,12 @@ test('while they were never read there are none, and that is no error here', () 
   const current = () => {
     throw new IdentityError('kubernetes_unavailable', 'not yet')
   }
-  expect(templateViews({ current }, [])).toEqual([])
+  expect(viewsOf({ current }, [])).toEqual([])
+  expect(templatesInForce({ current })).toBe(0)
 })
 
 test('page by page, by name', () => {
-  const views = templateViews({ current: () => ['c', 'a', 'b'].map((name) => template(name, '{}')) }, [])
+  const views = templateCatalogue({ current: () => ['c', 'a', 'b'].map((name) => template(name, '{}')) }, [])
   const first = listTemplates(create(ListTemplatesRequestSchema, { pageSize: 2 }), views)
   expect(first.templates?.map(({ name }) => name)).toEqual(['a', 'b'])
   const pageToken = first.nextPageToken ?? ''

@@ -4,20 +4,35 @@ import type { IdentityTemplate } from '../registration/identity-template.ts'
 import type { LabelSelector } from '../registration/label-selector.ts'
 import type { TemplateSource, TemplateState } from '../registration/template-source.ts'
 import { nameOf, type TemplateText } from '../registration/template-text.ts'
-import type { TemplateView } from './template-answers.ts'
+import type { TemplateCatalogue, TemplateView } from './template-answers.ts'
 
 /** Keys of the problems that templates have begin so, followed by the name of the object or file. */
 const PROBLEM_KEY = 'templates/'
 /** Shown of a selector. */
 const MAX_CHARACTERS = 1_000
 
-/** All templates there are: those in force, with what their status says, and those that are wrong. */
-export function templateViews(source: TemplateSource, problems: readonly Problem[]): readonly TemplateView[] {
+/**
+ * All templates there are: those in force, with what their status says, and those that are wrong. There may be ten
+ * thousand, so that only those of a page are made ready to be shown.
+ */
+export function templateCatalogue(source: TemplateSource, problems: readonly Problem[]): TemplateCatalogue {
   const states = new Map((source.statuses?.() ?? []).map((state) => [state.name, state]))
   const wrong = Map.groupBy(problems.flatMap(aboutTemplate), ({ name }) => name)
   const templates = new Map(currentOf(source).map((template) => [template.name, template]))
-  const names = new Set([...templates.keys(), ...states.keys(), ...wrong.keys()])
-  return [...names].map((name) => viewOf(name, templates.get(name), states.get(name), wrong.get(name) ?? []))
+  return {
+    names: [...new Set([...templates.keys(), ...states.keys(), ...wrong.keys()])],
+    isWrong: (name) => !isInForce(templates.get(name)) || wrong.has(name) || states.get(name)?.ready === false,
+    view: (name) => viewOf(name, templates.get(name), states.get(name), wrong.get(name) ?? []),
+  }
+}
+
+/** How many templates there are that give identities. */
+export function templatesInForce(source: TemplateSource): number {
+  return currentOf(source).filter(isInForce).length
+}
+
+function isInForce(template: IdentityTemplate | undefined): boolean {
+  return template !== undefined && template.unusable === undefined
 }
 
 interface TemplateProblem {
@@ -55,7 +70,7 @@ function viewOf(
 ): TemplateView {
   return {
     name,
-    inForce: template !== undefined && template.unusable === undefined,
+    inForce: isInForce(template),
     spiffeId: template ? textOf(template.spiffeId) : '',
     selects: template ? selectorsOf(template) : '',
     ttlMs: template?.ttlMs,

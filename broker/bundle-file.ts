@@ -1,4 +1,4 @@
-import { open, rename } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { encodeBundleDocument } from '../core/spiffe/bundle-document.ts'
 import { bundleToPem, type X509Bundle } from '../core/spiffe/bundle.ts'
@@ -17,7 +17,9 @@ export async function writeBundleFile(file: string, bundle: X509Bundle): Promise
   const encode = BUNDLE_FORMATS[extname(file)]
   if (!encode) throw new TypeError('the configuration was checked for this')
   const temporary = `${file}.new`
-  const handle = await open(temporary, 'w', 0o644)
+  // Made anew and never followed: the folder may be one that others write in, too.
+  await rm(temporary, { force: true })
+  const handle = await open(temporary, 'wx', 0o644)
   try {
     await handle.writeFile(encode(bundle))
     await handle.sync()

@@ -74,7 +74,7 @@ export async function startAdminApi(config: BrokerConfig, parts: Parts): Promise
     environment,
     state: { ...parts.deciding, identity: serving.identity },
     trust: serving,
-    records: { ledger: serving.ledger, queries },
+    queries,
     cluster: {
       lookup: podLookup(api),
       registrationOf: (pod, signal) => registrations.explain(pod, signal),

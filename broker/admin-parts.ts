@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import type { AdminAnswers } from './admin/admin-service.ts'
-import { listAgents, nodeAgents, type NodeAgent } from './admin/agent-answers.ts'
+import { listAgents, nodeAgent, nodeAgents } from './admin/agent-answers.ts'
 import { listAuditRecords } from './admin/audit-answers.ts'
 import { explainPod } from './admin/explain-answer.ts'
 import type { EvidenceSources } from './admin/explanation/gather-evidence.ts'
@@ -16,7 +16,6 @@ import { adminAudienceOf, audienceOf, type BrokerConfig } from './config.ts'
 import type { BrokerEnvironment } from './environment.ts'
 import type { PodLookup } from './admin/explanation/pod-view.ts'
 import type { LedgerQueries } from './ledger/ledger-queries.ts'
-import type { Ledger } from './ledger/ledger.ts'
 import type { OwnIdentity } from './own-identity.ts'
 import type { Problems } from './problems.ts'
 import type { Readiness } from './readiness.ts'
@@ -31,7 +30,7 @@ export interface AnswerParts {
   /** What there is to tell of the broker itself. */
   readonly state: { readonly problems: Problems; readonly readiness: Readiness; readonly identity: OwnIdentity }
   readonly trust: { readonly hub: SyncHub; readonly authorities: AuthorityService }
-  readonly records: { readonly ledger: Ledger; readonly queries: LedgerQueries }
+  readonly queries: LedgerQueries
   readonly cluster: {
     readonly lookup: PodLookup
     readonly registrationOf: EvidenceSources['registrationOf']
@@ -42,16 +41,15 @@ export interface AnswerParts {
 /** What each method of the admin API answers, from the parts of the broker that know. */
 export function adminAnswers(
   config: BrokerConfig,
-  { environment, state, trust, records, cluster }: AnswerParts,
+  { environment, state, trust, queries, cluster }: AnswerParts,
 ): AdminAnswers {
   const { clock } = environment
   const { hub, authorities: service } = trust
   const { authorities } = service
-  const { ledger, queries } = records
   const policy = rotationPolicyOf(config)
   const facts = brokerFacts(config, clock.now())
   const sequence = () => authorities.bundle.sequence
-  const agents = async () => nodeAgents(hub, await ledger.unexpired(clock.now()))
+  const agents = async () => nodeAgents(hub, await queries.holders(clock.now()))
   // One that the configuration allows no more may still be valid.
   const identities = { queries, clock, longestLifeMs: Math.max(policy.longestLeafMs, DAY_MS) }
   const evidence: EvidenceSources = {
@@ -60,7 +58,10 @@ export function adminAnswers(
     lookup: cluster.lookup,
     registrationOf: cluster.registrationOf,
     bundleSequence: sequence,
-    agentOf: async (nodeName) => (await agents()).find((agent) => agent.nodeName === nodeName) ?? noAgent(nodeName),
+    agentOf: async (nodeName) => {
+      const holders = await queries.holders(clock.now(), nodeName)
+      return nodeAgent(nodeName, hub, { connected: hub.agents(), holders })
+    },
   }
   return {
     getStatus: async () =>
@@ -88,10 +89,6 @@ export function adminAnswers(
     explainPod: (request, { signal }) => explainPod(request, evidence, signal),
     listAuditRecords: (request) => listAuditRecords(request, queries),
   }
-}
-
-function noAgent(nodeName: string): NodeAgent {
-  return { nodeName, connected: undefined, enforced: 0n, holdsUntil: undefined }
 }
 
 function brokerFacts(config: BrokerConfig, startedAt: Date): BrokerFacts {

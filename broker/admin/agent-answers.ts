@@ -20,18 +20,27 @@ export interface NodeAgent {
 }
 
 /** The nodes that there are: whose agent is connected, or that hold something that has not expired; by name. */
-export function nodeAgents(
-  hub: Pick<SyncHub, 'agents' | 'enforced'>,
-  holders: ReadonlyMap<string, Date>,
-): readonly NodeAgent[] {
+export function nodeAgents(hub: AgentsOf, holders: ReadonlyMap<string, Date>): readonly NodeAgent[] {
   const connected = hub.agents()
   const names = [...new Set([...connected.keys(), ...holders.keys()])].sort()
-  return names.map((nodeName) => ({
+  return names.map((nodeName) => nodeAgent(nodeName, hub, { connected, holders }))
+}
+
+type AgentsOf = Pick<SyncHub, 'agents' | 'enforced'>
+
+interface Known {
+  readonly connected: ReadonlyMap<string, ConnectedAgent>
+  /** When the last SVID that a node holds expires. */
+  readonly holders: ReadonlyMap<string, Date>
+}
+
+export function nodeAgent(nodeName: string, hub: AgentsOf, { connected, holders }: Known): NodeAgent {
+  return {
     nodeName,
     connected: connected.get(nodeName),
     enforced: hub.enforced(RevisionKind.BUNDLES, nodeName),
     holdsUntil: holders.get(nodeName),
-  }))
+  }
 }
 
 /** `ListAgents`. */

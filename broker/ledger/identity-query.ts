@@ -51,6 +51,15 @@ export function identity(database: DatabaseSync, serialNumber: string): Identity
   return row && rowOf(row)
 }
 
+/** Node name → end of the newest SVID that it holds, as far as it has not expired at `at`: of all, or of one. */
+export function holders(database: DatabaseSync, at: Date, nodeName: string | undefined): ReadonlyMap<string, Date> {
+  const [where, values] = nodeName === undefined ? ['', []] : [' AND node_name = ?', [nodeName]]
+  const rows = database
+    .prepare(`SELECT node_name, not_after FROM holder WHERE not_after > ?${where}`)
+    .all(at.getTime(), ...values)
+  return new Map(rows.map((row) => [String(row['node_name']), new Date(Number(row['not_after']))]))
+}
+
 function conditionsOf(filter: IdentityFilter): Condition[] {
   const { namespace, spiffeId, spiffeIdPrefix, serviceAccount, nodeName, podUid, kind, state, at } = filter
   const equal = (column: string, value: string | undefined): Condition[] =>

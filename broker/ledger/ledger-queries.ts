@@ -66,5 +66,7 @@ export interface LedgerQueries {
   /** The record of an issuance, as far as it is found in time. */
   issuance(serialNumber: string): Promise<AuditRecordRow | undefined>
   auditRecords(filter: AuditFilter, page: PageBounds): Promise<PageOf<AuditRecordRow>>
+  /** As `Holders.unexpired`, of all nodes or of one. */
+  holders(at: Date, nodeName?: string): Promise<ReadonlyMap<string, Date>>
   close(): Promise<void>
 }

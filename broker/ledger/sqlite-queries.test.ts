@@ -168,6 +168,17 @@ describe('audit records', () => {
   })
 })
 
+test('who holds something that has not expired: all, or one', async () => {
+  await issue()
+  await clock.advance(60_000)
+  await issue({ nodeName: 'node-b' })
+  const end = (milliseconds: number) => new Date(clock.now().getTime() + milliseconds)
+  expect(await queries.holders(clock.now())).toEqual(await ledger.unexpired(clock.now()))
+  expect(await queries.holders(end(HOUR - 30_000))).toEqual(new Map([['node-b', end(HOUR)]]))
+  expect([...(await queries.holders(clock.now(), 'node-a')).keys()]).toEqual(['node-a'])
+  expect(await queries.holders(clock.now(), 'node-c')).toEqual(new Map())
+})
+
 test('what finds nothing has looked at everything', async () => {
   await ledger.intend(Array.from({ length: 9_000 }, (_, index) => anIntent({ serialNumber: `40${index}` })))
   expect(await serials({ podUid: 'nobody' })).toEqual([])

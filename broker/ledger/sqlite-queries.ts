@@ -56,6 +56,10 @@ export class SqliteQueries implements LedgerQueries {
     return this.#ask({ ask: 'auditRecords', filter, page: { after, size } })
   }
 
+  holders(at: Date, nodeName?: string): Promise<ReadonlyMap<string, Date>> {
+    return this.#ask({ ask: 'holders', at, nodeName })
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     if (this.#thread) await this.#end(this.#thread, 'the ledger is closed')

@@ -9,7 +9,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import type { AuditKey } from './audit-chain.ts'
 import { auditRecords, issuance } from './audit-query.ts'
-import { identities, identity } from './identity-query.ts'
+import { holders, identities, identity } from './identity-query.ts'
 import type { AuditFilter, AuditRecordRow, IdentityFilter, IdentityRow, PageBounds, PageOf } from './ledger-queries.ts'
 import { QueryBudget } from './query-budget.ts'
 import { recordAt } from './sqlite-database.ts'
@@ -21,12 +21,14 @@ export type LedgerQuestion =
   | { readonly ask: 'identity'; readonly serialNumber: string }
   | { readonly ask: 'issuance'; readonly serialNumber: string }
   | { readonly ask: 'auditRecords'; readonly filter: AuditFilter; readonly page: PageBounds }
+  | { readonly ask: 'holders'; readonly at: Date; readonly nodeName: string | undefined }
 
 export interface LedgerAnswers {
   readonly identities: PageOf<IdentityRow>
   readonly identity: IdentityRow | undefined
   readonly issuance: AuditRecordRow | undefined
   readonly auditRecords: PageOf<AuditRecordRow>
+  readonly holders: ReadonlyMap<string, Date>
 }
 
 export type Asked = LedgerQuestion & { readonly id: number }
@@ -73,6 +75,8 @@ function answer(from: DatabaseSync, asked: LedgerQuestion): LedgerAnswers[Ledger
       return identities(from, asked.filter, asked.page, budget)
     case 'identity':
       return identity(from, asked.serialNumber)
+    case 'holders':
+      return holders(from, asked.at, asked.nodeName)
     case 'issuance': {
       const found = issuance(from, asked.serialNumber, budget)
       checkRecords(from, found ? [found] : [])

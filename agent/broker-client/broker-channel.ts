@@ -1,5 +1,6 @@
 import { Client } from '@grpc/grpc-js'
 import type { Clock } from '../../core/runtime/clock.ts'
+import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { verifyBroker } from '../../core/spiffe/verify-broker.ts'
 import { NodeService } from '../../proto/gen/countersign/node/v1/node_pb.ts'
@@ -51,4 +52,10 @@ export function openBrokerChannel({ address, bundle, clock, svid }: Options): Br
     failure: () => credentials.failure,
     close: () => client.close(),
   }
+}
+
+/** What gRPC calls unavailable may have a precise reason beneath, such as a broker that is not to be believed. */
+export function withFailure(error: unknown, channel: BrokerChannel): unknown {
+  const failure = channel.failure()
+  return codeOf(error) === 'broker_unavailable' && failure instanceof IdentityError ? failure : error
 }

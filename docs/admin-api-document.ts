@@ -113,7 +113,7 @@ Lists are the newest first (identities, audit) or by name. \`page_size\` is 1 to
 | --- | --- |
 ${steps.join('\n')}
 
-The verdict is \`HAS_IDENTITY\`, \`AT_RISK\` (it has one, and a step has failed), \`WAITING\`, \`NO_IDENTITY\`, \`NOT_ASKED\` (no volume of ours), \`NO_POD\` or \`UNKNOWN\`. What only kubelet knows (it calls the agent, or does not) is in the events of the pod, which \`countersign explain pod\` shows beside the steps.
+The verdict is \`HAS_IDENTITY\`, \`AT_RISK\` (it has one, and a step has failed), \`WAITING\`, \`NO_IDENTITY\`, \`NOT_ASKED\` (no volume of ours), \`NO_POD\` or \`UNKNOWN\`. Whoever may ask for it sees the names of the templates that were looked at and why each selects the pod or not, and the state of the pod's node, wherever these are from. What only kubelet knows (it calls the agent, or does not) is in the events of the pod, which \`countersign explain pod\` shows beside the steps.
 
 ## By hand
 

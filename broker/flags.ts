@@ -6,6 +6,7 @@ import { stringify } from 'yaml'
 import { parseConfig } from '../core/runtime/config.ts'
 import { IdentityError } from '../core/runtime/errors.ts'
 import { type BrokerConfig, brokerConfigSchema, readBrokerConfig } from './config.ts'
+import type { UninstallCheckOptions } from './uninstall-check.ts'
 
 const text = { type: 'string' } as const
 
@@ -31,11 +32,12 @@ const FLAGS = {
   'issuance-rate': text,
   'authority-lifetime': text,
   'log-level': text,
+  undo: text,
 } as const
 
 const USAGE = `usage: broker --config FILE
        broker config-check FILE
-       broker uninstall-check [--kubeconfig FILE]
+       broker uninstall-check [--kubeconfig FILE] [--undo COMMAND]
        broker --trust-domain NAME --data DIR (--jwks FILE --issuer URL | --kubeconfig FILE) [--listen 127.0.0.1:0]
               [--operations-listen 127.0.0.1:0] [--templates DIR] [--bundle-file FILE.json|FILE.pem]... [--agent NAMESPACE/NAME]...
               [--audience NAME] [--min-ttl 5m] [--max-ttl 24h] [--default-ttl 1h] [--agent-ttl 1h]
@@ -45,7 +47,7 @@ const USAGE = `usage: broker --config FILE
 export type Command =
   | { readonly run: BrokerConfig }
   | { readonly check: string }
-  | { readonly uninstallCheck: { readonly kubeconfig: string | undefined } }
+  | { readonly uninstallCheck: UninstallCheckOptions }
   | { readonly help: string }
 
 /** @throws `IdentityError` `config_invalid`. */
@@ -74,9 +76,9 @@ function parse(args: readonly string[]) {
   }
 }
 
-function uninstallCheckOf({ kubeconfig, ...others }: ReturnType<typeof parse>['values']) {
+function uninstallCheckOf({ kubeconfig, undo, ...others }: ReturnType<typeof parse>['values']): UninstallCheckOptions {
   if (Object.keys(others).length > 0) throw new IdentityError('config_invalid', USAGE)
-  return { kubeconfig }
+  return { kubeconfig, undo }
 }
 
 type Flags = Omit<ReturnType<typeof parse>['values'], 'config' | 'help'>
@@ -86,7 +88,8 @@ function configOfFlags(flags: Flags): BrokerConfig {
   const { data, jwks, kubeconfig, 'issuance-rate': issuanceRate } = flags
   // A load test asks for more than a node and a pod ever do.
   const rate = issuanceRate === undefined ? {} : { burst: Number(issuanceRate), perSecond: Number(issuanceRate) }
-  if (data === undefined || flags['trust-domain'] === undefined) throw new IdentityError('config_invalid', USAGE)
+  if (data === undefined || flags['trust-domain'] === undefined || flags.undo !== undefined)
+    throw new IdentityError('config_invalid', USAGE)
   const document = {
     trustDomain: flags['trust-domain'],
     listen: flags.listen ?? '127.0.0.1:0',

@@ -22,7 +22,7 @@ async function main(command: Command): Promise<void> {
     return
   }
   if ('uninstallCheck' in command) {
-    const { mayGo, text } = await uninstallCheck(command.uninstallCheck.kubeconfig, systemClock)
+    const { mayGo, text } = await uninstallCheck(command.uninstallCheck, systemClock)
     process.stdout.write(`${text}\n`)
     if (!mayGo) process.exitCode = 1
     return

@@ -13,6 +13,7 @@ afterEach(() => {
 })
 afterAll(() => fake.stop())
 
+const check = () => uninstallCheck({ kubeconfig: fake.adminKubeconfig, undo: undefined }, systemClock)
 const pod = (name: string, driver: string | undefined, phase = 'Running') => ({
   metadata: { namespace: 'shop', name },
   spec: {
@@ -38,7 +39,7 @@ test('names the pods of all pages that use the driver and have not ended', async
     const next = new URL(path, 'https://fake').searchParams.get('continue') ?? ''
     return { status: 200, body: JSON.stringify(PAGES[next]) }
   }
-  const { mayGo, text } = await uninstallCheck(fake.adminKubeconfig, systemClock)
+  const { mayGo, text } = await check()
   expect(mayGo).toBe(false)
   expect(text).toContain(
     '2 pods still use the driver csi.countersign.dev:\n  shop/cart on node-a\n  shop/waiting on node-a\n',
@@ -46,12 +47,12 @@ test('names the pods of all pages that use the driver and have not ended', async
 })
 
 test('where no pod uses the driver it may go', async () => {
-  expect(await uninstallCheck(fake.adminKubeconfig, systemClock)).toMatchObject({ mayGo: true })
+  expect(await check()).toMatchObject({ mayGo: true })
 })
 
 test('without the rule to list pods it says so, and does not let go', async () => {
   fake.fault = () => ({ status: 403 })
-  await expect(uninstallCheck(fake.adminKubeconfig, systemClock)).rejects.toMatchObject({
+  await expect(check()).rejects.toMatchObject({
     code: 'kubernetes_forbidden',
     message: expect.stringContaining('list pods'),
   })
@@ -62,8 +63,15 @@ test('a list that is long is cut short', () => {
   expect(reportOn(pods).text).toContain('  shop/p49\n  and 10 more\n')
 })
 
+test('says how Helm is told that all stays as it is', () => {
+  const pods = [{ namespace: 'shop', name: 'cart', node: '' }]
+  expect(reportOn(pods, 'helm rollback countersign 3').text).toMatch(/upgraded again: helm rollback countersign 3$/)
+})
+
 test('is a command of the broker', () => {
-  expect(readCommand(['uninstall-check'])).toEqual({ uninstallCheck: { kubeconfig: undefined } })
-  expect(readCommand(['uninstall-check', '--kubeconfig', '/k'])).toEqual({ uninstallCheck: { kubeconfig: '/k' } })
+  expect(readCommand(['uninstall-check'])).toEqual({ uninstallCheck: {} })
+  expect(readCommand(['uninstall-check', '--kubeconfig', '/k', '--undo', 'u'])).toEqual({
+    uninstallCheck: { kubeconfig: '/k', undo: 'u' },
+  })
   expect(() => readCommand(['uninstall-check', '--data', '/d'])).toThrow('usage')
 })

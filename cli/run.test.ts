@@ -210,6 +210,47 @@ describe('check', () => {
     expect(out).toMatch(/‼ the kubelets are new enough\n.*User "eve" cannot list resource "nodes"/)
   })
 
+  const pending = (name: string, change: { created?: string; status?: object; csi?: object } = {}) => ({
+    metadata: { name, namespace: 'shop', uid: name, creationTimestamp: change.created ?? '2026-01-01T00:00:00Z' },
+    spec: {
+      nodeName: 'node-a',
+      volumes: [{ name: 'identity', csi: { driver: 'csi.countersign.dev', readOnly: true, ...change.csi } }],
+    },
+    status: { phase: 'Pending', ...change.status },
+  })
+
+  test('of pods that wait, those for an identity, with what kubelet says last', async () => {
+    const young = new Date().toISOString()
+    const image = { containerStatuses: [{ name: 'main', state: { waiting: { reason: 'ImagePullBackOff' } } }] }
+    const items = [
+      pending('refused'),
+      pending('young', { created: young }),
+      pending('writable', { created: young, csi: { readOnly: false } }),
+      pending('waits-for-image', { status: image }),
+      pending('of-others', { csi: { driver: 'other.example' } }),
+    ]
+    const event = (message: string, lastTimestamp: string) => ({
+      message,
+      lastTimestamp,
+      metadata: {},
+      involvedObject: {},
+    })
+    const events = [
+      event('MountVolume.SetUp failed for volume "identity" : desc = broker_unavailable: gone', '2026-01-01T00:00:00Z'),
+      event(
+        'MountVolume.SetUp failed for volume "identity" : desc = template_not_matched: none',
+        '2026-01-01T00:01:00Z',
+      ),
+      event('MountVolume.SetUp failed for volume "data" : desc = node_mismatch: other', '2026-01-01T00:02:00Z'),
+    ]
+    instead['/api/v1/pods'] = { status: 200, body: JSON.stringify({ items }) }
+    instead['/api/v1/namespaces/shop/events'] = { status: 200, body: JSON.stringify({ items: events }) }
+    const { out } = await cli('check')
+    expect(out).toMatch(/shop\/refused: template_not_matched: none\n +→ Write a template/)
+    expect(out).toContain('shop/writable: volume_not_read_only')
+    expect(out).not.toMatch(/waits-for-image|of-others|node_mismatch|gone/)
+  })
+
   test('--wait looks again until nothing fails', async () => {
     instead['/apis/storage.k8s.io/v1/csinodes'] = { status: 200, body: JSON.stringify({ items: [] }) }
     const started = Date.now()

@@ -88,7 +88,12 @@ describe('the CSIDriver object', () => {
     expect(JSON.stringify(findings)).toContain(
       "asks for 'countersign.dev/other.example' and not for countersign.dev/prod.example",
     )
-    const explained = await countersign.explanationSays(NAMESPACE, 'other-audience', 'mount')
+    const explained = await countersign.explanationSays(
+      NAMESPACE,
+      'other-audience',
+      'token_audience_wrong',
+      'tokenRequests',
+    )
     expect(explained.hasIdentity).toBe(false)
     await replaceDriver({})
   })

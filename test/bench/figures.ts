@@ -11,6 +11,7 @@ import { shortestTtl } from './figures/shortest-ttl.ts'
 import { tail } from './figures/tail.ts'
 import { tokenReviews } from './figures/token-reviews.ts'
 import { warmFetch } from './figures/warm-fetch.ts'
+import { watchedObjects, watchedObjectsOnCluster } from './figures/watched-objects.ts'
 
 /** Everything that is measured, in the order of the table. */
 export const FIGURES: readonly Figure[] = [
@@ -28,4 +29,6 @@ export const FIGURES: readonly Figure[] = [
   nodePublish,
   imageSize,
   installed,
+  watchedObjects,
+  watchedObjectsOnCluster,
 ]

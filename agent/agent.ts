@@ -3,7 +3,7 @@ import { Lifecycle } from '../core/runtime/lifecycle.ts'
 import type { Log } from '../core/runtime/log.ts'
 import { startOperationsServer } from '../core/runtime/operations-server.ts'
 import type { Random } from '../core/runtime/random.ts'
-import { bootstrapBundles, newerTrust } from './broker-client/bootstrap.ts'
+import { bootstrapBundles, bootstrapTrust, newerTrust } from './broker-client/bootstrap.ts'
 import { BrokerLink } from './broker-client/broker-link.ts'
 import { SavedBundles } from './broker-client/saved-bundles.ts'
 import type { AgentConfig } from './config.ts'
@@ -43,15 +43,15 @@ const STOP_MS = 10_000
 export async function startAgent(config: AgentConfig, { clock, random, log }: AgentSurroundings): Promise<Agent> {
   const { trustDomain, tokenFile, nodeName, bootstrapBundleFile: bootstrapFile } = config
   const saved = new SavedBundles(config.stateDirectory, trustDomain)
-  const readTrust = () => bootstrapBundles({ trustDomain, bootstrapFile, saved, now: clock.now() })
-  const bundles = await readTrust()
+  const sources = () => ({ trustDomain, bootstrapFile, saved, now: clock.now() })
+  const trust = await bootstrapTrust(sources())
   const lifecycle = new Lifecycle(clock)
   const observation = new Observation(log)
 
   const rotation = new Rotation({ target: () => workloads, observer: observation.rotation, clock, random })
   const link = new BrokerLink(
     { trustDomain, address: addressOf(config.broker.address), nodeName, tokenFile, agentVersion: AGENT_VERSION },
-    bundles,
+    trust,
     {
       target: {
         enforce: (newest, signal) => saved.writeAround(newest, () => workloads.enforce(newest, signal)),
@@ -65,7 +65,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
           rotation.brokerReturned()
         },
       },
-      reloadTrust: async (held) => newerTrust(held, await readTrust(), clock.now()),
+      reloadTrust: async (held) => newerTrust(held, await bootstrapBundles(sources()), clock.now()),
       clock,
       random,
     },
@@ -76,7 +76,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     clock,
     ended: (call) => observation.workloadApi(call),
   })
-  const workloads: Workloads = new Workloads(bundles, {
+  const workloads: Workloads = new Workloads(trust.bundles, {
     broker: link,
     renewals: rotation,
     endpoint,

@@ -61,12 +61,19 @@ describe('what is found takes the place of what is held', () => {
 
 describe('after a broker that was not believed', () => {
   const bundles = (own: X509Bundle): Bundles => ({ own, federated: [] })
+  const told = (own: X509Bundle) => ({ bundles: bundles(own), heard: own.sequence })
+  const read = (own: X509Bundle) => ({ bundles: bundles(own), heard: 0n })
 
   test('a file without a sequence takes nothing of what the broker said', () =>
-    expect(newerTrust(bundles(numbered(one, 5n)), bundles(numbered(other, 0n)), later(0)).own.sequence).toBe(5n))
+    expect(newerTrust(told(numbered(one, 5n)), bundles(numbered(other, 0n)), later(0)).own.sequence).toBe(5n))
 
   test('a file that was put right is taken while the broker has said nothing yet', () =>
-    expect(derOf(newerTrust(bundles(numbered(one, 0n)), bundles(numbered(other, 0n)), later(0)))).toEqual(
+    expect(derOf(newerTrust(read(numbered(one, 0n)), bundles(numbered(other, 0n)), later(0)))).toEqual(
+      other.authorities.map(({ der }) => der),
+    ))
+
+  test('so is one whose sequence was too high: what came from a file follows the file', () =>
+    expect(derOf(newerTrust(read(numbered(one, 2n ** 62n)), bundles(numbered(other, 7n)), later(0)))).toEqual(
       other.authorities.map(({ der }) => der),
     ))
 })

@@ -4,6 +4,7 @@ import { decodeBundleDocument } from '../../core/spiffe/bundle-document.ts'
 import { bundleFromPem, type X509Bundle } from '../../core/spiffe/bundle.ts'
 import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import type { Bundles } from '../workloads/workload.ts'
+import type { Trust } from './held-trust.ts'
 import type { SavedBundles } from './saved-bundles.ts'
 
 /**
@@ -20,11 +21,12 @@ function hasValidAuthority({ authorities }: X509Bundle, now: Date): boolean {
 }
 
 /**
- * What to trust after the broker was not believed: what is on disk may have become newer than what is held. What is held
- * without a sequence came from the operator's file and from nobody else, and so follows it.
+ * What to trust after the broker was not believed: what is on disk may have become newer than what is held. What the
+ * broker has not said came from the operator's file and from nobody else, and so follows it.
  */
-export function newerTrust(held: Bundles, found: Bundles, now: Date): Bundles {
-  return held.own.sequence === 0n || supersedes(found.own, held.own, now) ? found : held
+export function newerTrust({ bundles: held, heard }: Trust, found: Bundles, now: Date): Bundles {
+  const isFromFile = held.own.sequence === 0n || held.own.sequence > heard
+  return (isFromFile && found.own.sequence >= heard) || supersedes(found.own, held.own, now) ? found : held
 }
 
 interface Sources {
@@ -53,6 +55,13 @@ export async function bootstrapBundles({ trustDomain, bootstrapFile, saved, now 
 
 /** Thousands of authorities; there are three. */
 const MAX_BYTES = 4 * 1024 * 1024
+
+/** The same, with how far the broker has told of it; where it all has expired, everything begins anew. */
+export async function bootstrapTrust(sources: Sources): Promise<Trust> {
+  const bundles = await bootstrapBundles(sources)
+  const said = (await sources.saved.read())?.own.sequence ?? 0n
+  return { bundles, heard: said <= bundles.own.sequence ? said : 0n }
+}
 
 /** An unreadable file matters only where nothing was saved. */
 async function fileBundle(

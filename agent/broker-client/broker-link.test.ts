@@ -9,6 +9,7 @@ import type { Clock } from '../../core/runtime/clock.ts'
 import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import { systemRandom } from '../../core/runtime/random.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
+import { x509Bundle } from '../../core/spiffe/bundle.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { FakeBrokerAuthorities } from '../../test/fakes/fake-broker-authorities.ts'
 import { FakeBroker, type FakeBrokerOptions } from '../../test/fakes/fake-broker.ts'
@@ -70,13 +71,19 @@ afterEach(async () => {
 })
 
 async function start(
-  options: Partial<FakeBrokerOptions> & { config?: Partial<LinkConfig>; trust?: Bundles; linkClock?: Clock } = {},
+  options: Partial<FakeBrokerOptions> & {
+    config?: Partial<LinkConfig>
+    trust?: Bundles
+    heard?: bigint
+    linkClock?: Clock
+  } = {},
 ): Promise<void> {
-  const { config, trust = { own: authorities.bundle, federated: [] }, linkClock = systemClock, ...change } = options
+  const { config, heard, linkClock = systemClock, ...change } = options
+  const { trust = { own: authorities.bundle, federated: [] } } = options
   broker = await FakeBroker.start({ authorities, clock: systemClock, ...change })
   link = new BrokerLink(
     { trustDomain, address: broker.address, nodeName: 'node-a', tokenFile, agentVersion: 'test', ...config },
-    trust,
+    { bundles: trust, heard: heard ?? 0n },
     {
       target: {
         enforce: (bundles) => enforce(bundles),
@@ -93,7 +100,7 @@ async function start(
         enforced: (sequence) => void told.enforced.push(sequence),
         skew: (milliseconds) => void told.skews.push(milliseconds),
       },
-      reloadTrust: async (bundles) => bundles,
+      reloadTrust: async ({ bundles }) => bundles,
       clock: linkClock,
       random: systemRandom,
     },
@@ -177,6 +184,36 @@ test('a bundle that is behind what is known takes nothing back', async () => {
   broker.publishBundle()
   await ask('cart')
   expect(enforced).toEqual([2n])
+})
+
+describe('what a file says of trust, whatever its sequence,', () => {
+  const forged = async () => {
+    const evil = await FakeBrokerAuthorities.create(trustDomain, systemClock)
+    const both = [...authorities.bundle.authorities, ...evil.bundle.authorities]
+    return { own: x509Bundle(trustDomain, both, { sequence: 2n ** 62n }), federated: [] }
+  }
+
+  test('ends with the first word of the broker', async () => {
+    const enforced: Bundles[] = []
+    enforce = async (bundles) => void enforced.push(bundles)
+    await start({ trust: await forged() })
+    await eventually(() => expect(enforced.at(-1)?.own).toEqual(authorities.bundle))
+    await authorities.prepare()
+    broker.publishBundle()
+    await eventually(() => expect(enforced.at(-1)?.own.sequence).toBe(2n))
+  })
+
+  test('does not let the broker go back behind what it said before a restart', async () => {
+    const enforced: bigint[] = []
+    enforce = async ({ own }) => void enforced.push(own.sequence)
+    await start({ trust: await forged(), heard: 2n })
+    await connected()
+    await ask('cart')
+    expect(enforced).toEqual([])
+    await authorities.prepare()
+    broker.publishBundle()
+    await eventually(() => expect(enforced).toEqual([2n]))
+  })
 })
 
 describe('SVIDs are asked for', () => {

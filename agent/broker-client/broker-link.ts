@@ -10,7 +10,7 @@ import type { AgentIdentity } from './attest-node.ts'
 import { type BrokerChannel, openBrokerChannel, withFailure } from './broker-channel.ts'
 import { bundlesOf } from './bundle-message.ts'
 import { Enforcement } from './enforcement.ts'
-import { HeldTrust } from './held-trust.ts'
+import { HeldTrust, type Trust } from './held-trust.ts'
 import { OwnSvid } from './own-svid.ts'
 import { Returns } from './returns.ts'
 import { SvidIssuer } from './svid-issuer.ts'
@@ -48,7 +48,7 @@ interface Dependencies {
   readonly target: LinkTarget
   readonly observer: LinkObserver
   /** What to trust after a failure: the bootstrap file may have become newer than what is held. */
-  readonly reloadTrust: (held: Bundles) => Promise<Bundles>
+  readonly reloadTrust: (held: Trust) => Promise<Bundles>
   readonly clock: Clock
   readonly random: Random
 }
@@ -78,7 +78,7 @@ export class BrokerLink implements BrokerPort {
   #skewMs = 0
   #loop: Promise<void> | undefined
 
-  constructor(config: LinkConfig, trust: Bundles, dependencies: Dependencies) {
+  constructor(config: LinkConfig, trust: Trust, dependencies: Dependencies) {
     this.#config = config
     this.#dependencies = dependencies
     const { clock, target, observer } = dependencies

@@ -254,4 +254,20 @@ export const ATTACK_GUARDS: readonly Guard[] = [
     test: 'agent/broker-client/bootstrap.test.ts',
     title: 'not with a lower one',
   },
+  {
+    invariant: 'trust: the broker has the last word, whatever a file says',
+    file: 'agent/broker-client/held-trust.ts',
+    find: '    this.#heard = heard\n',
+    replace: '    this.#heard = heard > bundles.own.sequence ? heard : bundles.own.sequence\n',
+    test: 'agent/broker-client/broker-link.test.ts',
+    title: 'ends with the first word of the broker',
+  },
+  {
+    invariant: 'trust: the broker does not go back behind its word',
+    file: 'agent/broker-client/held-trust.ts',
+    find: '    if (bundles.own.sequence < this.#heard) return false\n',
+    replace: '',
+    test: 'agent/broker-client/broker-link.test.ts',
+    title: 'a bundle that is behind what is known takes nothing back',
+  },
 ]

@@ -106,7 +106,12 @@ describe('a template', () => {
       'Narrow the selectors',
     )
     expect(explained.trouble).toMatch(new RegExp(`${NAMESPACE}-one.*${NAMESPACE}-two`, 's'))
-    await countersign.checkSays('templates', 'Conflict', `${NAMESPACE}-one`, `${NAMESPACE}-two`)
+    await countersign.checkSays(
+      'templates',
+      'selects pod diagnosis-objects/claimed, too',
+      `${NAMESPACE}-one`,
+      `${NAMESPACE}-two`,
+    )
     await cluster.kubectl(['delete', 'identitytemplate', `${NAMESPACE}-two`])
     await cluster.waitUntilPodReady(NAMESPACE, 'claimed', { timeout: 120_000 })
   })

@@ -1,3 +1,4 @@
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { AuthorityState, ConditionStatus } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
 import {
@@ -35,6 +36,13 @@ test('an installation with nothing wrong passes every check', () => {
   const results = runChecks(INSTALLED_CHECKS, installedFacts())
   expect(results.filter(({ outcome }) => outcome !== 'pass')).toEqual([])
   expect(worst(results)).toBe('pass')
+})
+
+test('every document that a remedy names is there', () => {
+  const sources = globSync('cli/**/*.ts').map((file) => readFileSync(file, 'utf8'))
+  const named = new Set(sources.flatMap((source) => source.match(/docs\/[a-z/-]+\.md/g) ?? []))
+  expect([...named].filter((file) => !existsSync(file))).toEqual([])
+  expect(named.size).toBeGreaterThan(3)
 })
 
 test('every id is there once', () => {

@@ -25,7 +25,7 @@ export const TEMPLATE_CHECKS: readonly Check<InstalledFacts>[] = [
         if (findings.length === 0) return pass(count(all.length, 'template'))
         return fail(
           `${count(findings.length, 'template')} of ${all.length} ${findings.length === 1 ? 'has' : 'have'} problems`,
-          'Correct what the message names: kubectl describe identitytemplate; docs/identity-template.md.',
+          'Correct what the message names: kubectl describe identitytemplate; docs/objects/identity-template.md.',
           findings,
         )
       }),

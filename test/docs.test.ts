@@ -17,3 +17,14 @@ test('CI runs the very commands that the README gives', () => {
     expect(ci).toContain(`step ${command}\n`)
   }
 })
+
+test('the README installs as the documents for users do', () => {
+  const installs = (file: string) =>
+    readFileSync(file, 'utf8')
+      .match(/^helm install .+$/gm)
+      ?.map(withoutWait) ?? []
+  const withoutWait = (line: string) => line.replace(/ --wait$/, '')
+  const [install] = installs('docs/getting-started.md')
+  expect(install).toBeDefined()
+  expect([...installs('README.md'), ...installs('docs/operations.md')]).toEqual([install, install])
+})

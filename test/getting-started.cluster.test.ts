@@ -14,6 +14,8 @@ import { missingFrom, type Step, stepsOf } from './recipes/transcript.ts'
 
 /** The image as the documents name it, which their reader has built from the same Dockerfile. */
 const IMAGE = 'localhost/countersign:0.1.0'
+/** What stands for a newer version. */
+const NEW_TAG = 'next'
 const VOLUME = 'countersign-ledger'
 const COMMAND_MS = 200_000
 const PATIENCE = { timeout: 240_000, interval: 1_000 }
@@ -32,6 +34,7 @@ beforeAll(async () => {
   const { helm = '' } = await buildTools(log, undefined, [HELM])
   await cluster.importImage(await buildCountersignImage(log))
   await cluster.tagImage(COUNTERSIGN_IMAGE, IMAGE)
+  await cluster.tagImage(COUNTERSIGN_IMAGE, IMAGE.replace(/[^:]+$/, NEW_TAG))
   await cluster.createVolume(VOLUME)
   mkdirSync(join(folder, 'bin'))
   symlinkSync(helm, join(folder, 'bin', 'helm'))
@@ -65,7 +68,7 @@ describe('docs/getting-started.md, to the letter', { timeout: 400_000 }, () => {
 })
 
 describe('docs/operations.md, in that cluster', { timeout: 400_000 }, () => {
-  test.for(['Back-up', 'Restore'])('%s', async (heading) => {
+  test.for(['Back-up', 'Restore', 'Upgrade', 'Roll back'])('%s', async (heading) => {
     await follow(operation(heading))
     await answersIn('3s')
   })
@@ -120,7 +123,7 @@ async function follow({ heading, commands, expected }: Step): Promise<string> {
 function operation(heading: string): Step {
   const step = stepsOf('docs/operations.md', 'sh cluster').find((candidate) => candidate.heading === heading)
   if (!step) throw new Error(`docs/operations.md has no commands for a cluster below ${heading}`)
-  return step
+  return { ...step, commands: step.commands.map((command) => command.replace('image.tag=NEW', `image.tag=${NEW_TAG}`)) }
 }
 
 /** What a command prints, whatever its exit code. */

@@ -345,6 +345,28 @@ describe('the token', () => {
     expect(await runCli([...args, '--kubeconfig', '/nonexistent', 'version'])).toMatchObject({ code: 0 })
   })
 
+  test.for([
+    { name: 'two lines', text: 'eyJ.SECRET.part\nSECRET' },
+    { name: 'no token', text: 'SECRET "quoted"' },
+    { name: 'nothing', text: '\n' },
+    { name: 'more than a token', text: 'SECRET'.repeat(5_000) },
+  ])('invariant 6: a file with $name is refused, and not repeated', async ({ text }) => {
+    const file = join(directory, 'not-a-token')
+    writeFileSync(file, text)
+    const { code, out, err } = await runCli([
+      '--broker',
+      admin.address,
+      '--bundle-file',
+      join(directory, 'bundle.pem'),
+      '--token-file',
+      file,
+      'status',
+    ])
+    expect(code).toBe(2)
+    expect(err).toContain('not-a-token holds no token')
+    expect(out + err).not.toContain('SECRET')
+  })
+
   test('cannot be made where the ServiceAccount is missing', async () => {
     instead['/api/v1/namespaces/countersign-system/serviceaccounts/countersign-cli/token'] = { status: 404, body: '{}' }
     const { code, err } = await cli('status')

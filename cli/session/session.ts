@@ -67,7 +67,7 @@ export class Session {
     const token =
       tokenFile === undefined
         ? await mintAdminToken(await this.cluster(), bundle.trustDomain)
-        : (await readText(tokenFile)).trim()
+        : await readToken(tokenFile)
     const path = broker === undefined ? await this.#forward() : { address: broker }
     const channel = openAdminChannel({
       address: path.address,
@@ -88,6 +88,16 @@ export class Session {
     this.#closers.push(() => forward.close())
     return forward
   }
+}
+
+/** RFC 6750 §2.1. What is none is told of here: gRPC would repeat it (invariant 6). */
+const TOKEN = /^[\w.~+/-]+=*$/
+const MAX_TOKEN_CHARACTERS = 16 * 1024
+
+async function readToken(file: string): Promise<string> {
+  const token = (await readText(file)).trim()
+  if (token.length <= MAX_TOKEN_CHARACTERS && TOKEN.test(token)) return token
+  throw new IdentityError('config_invalid', `${file} holds no token`)
 }
 
 /** @throws {@link IdentityError} `config_invalid`, with the path and nothing of the contents. */

@@ -20,13 +20,11 @@ interface Options {
   readonly onTrouble: (what: 'pods' | 'namespaces', trouble: IdentityError | undefined) => void
 }
 
+/** As the API server types it; what comes over the wire is looked at, never believed. */
 interface Pod extends ApiObject {
-  readonly metadata: ApiObject['metadata'] & { readonly labels?: Readonly<Record<string, string>> }
-  readonly spec?: {
-    readonly serviceAccountName?: string
-    readonly volumes?: readonly { readonly csi?: { readonly driver?: string } }[]
-  }
-  readonly status?: { readonly phase?: string }
+  readonly metadata: ApiObject['metadata'] & { readonly labels?: unknown }
+  readonly spec?: { readonly serviceAccountName?: unknown; readonly volumes?: unknown } | null
+  readonly status?: { readonly phase?: unknown } | null
 }
 
 /**
@@ -71,17 +69,24 @@ export class WatchedPods {
 /** What is kept of a pod: nothing of one that has no volume of ours, or has ended. */
 export function readPod(object: ApiObject): ServedPod | undefined {
   const { metadata, spec, status } = object as Pod
-  if (!spec?.volumes?.some(({ csi }) => csi?.driver === DRIVER)) return undefined
+  const volumes: readonly unknown[] = Array.isArray(spec?.volumes) ? spec.volumes : []
+  const isOurs = (volume: unknown) => (volume as Volume | null)?.csi?.driver === DRIVER
+  if (!volumes.some(isOurs)) return undefined
   if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return undefined
+  const account = spec?.serviceAccountName
   return {
     namespace: metadata.namespace ?? '',
     name: metadata.name,
-    serviceAccount: spec.serviceAccountName ?? 'default',
+    serviceAccount: typeof account === 'string' ? account : 'default',
     labels: labelsOf(object),
   }
 }
 
+interface Volume {
+  readonly csi?: { readonly driver?: unknown } | null
+}
+
 function labelsOf(object: ApiObject): Labels {
-  const { labels = {} } = (object as Pod).metadata
-  return new Map(Object.entries(labels))
+  const entries: [string, unknown][] = Object.entries((object as Pod).metadata.labels ?? {})
+  return new Map(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
 }

@@ -6,7 +6,7 @@ import { WatchedPods } from './kubernetes/watched-pods.ts'
 import type { RegistrationParts } from './registration-parts.ts'
 import type { TemplateRules } from './registration/template-rules.ts'
 import type { TemplateSource, TemplateState } from './registration/template-source.ts'
-import { templateProblems } from './template-problems.ts'
+import { type TemplateProblem, templateProblems } from './template-problems.ts'
 
 /** One that passes is none to tell an operator of. */
 const TELL_AFTER_FAILURES = 3
@@ -53,8 +53,8 @@ export function startTemplateObjects(
   return source
 }
 
-function problemOf({ name, message }: TemplateState) {
-  return { path: name, message }
+function problemOf({ name, message, reason }: TemplateState): TemplateProblem {
+  return { path: name, message, ...(reason === 'Conflict' && { code: 'template_ambiguous' as const }) }
 }
 
 /** What is not up to date is told of by log, metric and status, each collection by itself. */

@@ -10,12 +10,18 @@ interface Told {
   readonly problems: Problems
 }
 
+/** What is wrong with a template; `object_invalid` unless it says otherwise. */
+export interface TemplateProblem extends Problem {
+  readonly code?: 'template_ambiguous'
+}
+
+const REMEDY = 'Correct the template; `kubectl get identitytemplates -o wide` shows what each has come to.'
 const MAX_LOGGED = 20
 
 /**
  * Tells operators what is wrong with templates, in the log, a metric and the status of the broker: once for each change.
  */
-export function templateProblems({ log, metrics, problems }: Told): (wrong: readonly Problem[]) => void {
+export function templateProblems({ log, metrics, problems }: Told): (wrong: readonly TemplateProblem[]) => void {
   let before = ''
   let keys: readonly string[] = []
   return (wrong) => {
@@ -29,9 +35,9 @@ export function templateProblems({ log, metrics, problems }: Told): (wrong: read
     keys = [...known]
     for (const [key, problem] of reports) {
       problems.report(key, {
-        code: 'object_invalid',
+        code: problem.code ?? 'object_invalid',
         message: `IdentityTemplate ${describeProblem(problem)}`,
-        remedy: 'Correct the template; `kubectl get identitytemplates -o wide` shows what each has come to.',
+        remedy: REMEDY,
       })
     }
     if (wrong.length === 0) log.info({}, 'all templates are good')

@@ -21,7 +21,7 @@ ${settings(agentConfigSchema)}
 
 ## IdentityTemplate
 
-One object a file in the broker's \`templates.directory\`. Where there is none, every pod is \`spiffe://<trust domain>/ns/<namespace>/sa/<service account>\`. A change takes effect with the next issuance; a file that is wrong leaves the last good one in force.
+One object a file in the broker's \`templates.directory\`, or an object of the API server ([objects/identity-template.md](objects/identity-template.md)). Where there is none, every pod is \`spiffe://<trust domain>/ns/<namespace>/sa/<service account>\`. A change takes effect with the next issuance; a file that is wrong leaves the last good one in force.
 
 ${settings(identityTemplateSchema)}
 

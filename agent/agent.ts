@@ -44,7 +44,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
   const { trustDomain, tokenFile, nodeName, bootstrapBundleFile: bootstrapFile } = config
   const saved = new SavedBundles(config.stateDirectory, trustDomain)
   const sources = () => ({ trustDomain, bootstrapFile, saved, now: clock.now() })
-  const trust = await bootstrapTrust(sources())
+  const { trust, served: lastWord } = await bootstrapTrust(sources())
   const lifecycle = new Lifecycle(clock)
   const observation = new Observation(log)
 
@@ -76,7 +76,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     clock,
     ended: (call) => observation.workloadApi(call),
   })
-  const workloads: Workloads = new Workloads(trust.bundles, {
+  const workloads: Workloads = new Workloads(lastWord, {
     broker: link,
     renewals: rotation,
     endpoint,

@@ -8,7 +8,7 @@ import { encodeBundleDocument } from '../../core/spiffe/bundle-document.ts'
 import { bundleToPem, x509Bundle, type X509Bundle } from '../../core/spiffe/bundle.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { FakeBrokerAuthorities } from '../../test/fakes/fake-broker-authorities.ts'
-import { bootstrapBundles, newerTrust, supersedes } from './bootstrap.ts'
+import { bootstrapBundles, bootstrapTrust, newerTrust, supersedes } from './bootstrap.ts'
 import type { Bundles } from '../workloads/workload.ts'
 import { SavedBundles } from './saved-bundles.ts'
 
@@ -110,6 +110,24 @@ test('a document with a higher sequence does count, however old its file', async
   const bundles = await load()
   expect(bundles.own.sequence).toBe(8n)
   expect(bundles.federated).toHaveLength(1)
+})
+
+describe('what pods get before the broker has spoken', () => {
+  const served = async (at = systemClock.now()) =>
+    derOf((await bootstrapTrust({ trustDomain, bootstrapFile, saved, now: at })).served)
+  const ders = ({ authorities }: X509Bundle) => authorities.map(({ der }) => der)
+
+  test('is its last word, whatever a file says', async () => {
+    await saved.write({ own: numbered(shortLived, 7n), federated: [partner] })
+    await writeFile(bootstrapFile, encodeBundleDocument({ x509: numbered(other, 8n), jwtAuthorities: [] }))
+    expect(await served()).toEqual(ders(shortLived))
+    expect(await served(later(10))).toEqual(ders(other))
+  })
+
+  test('is the file where it has said nothing yet', async () => {
+    await writeFile(bootstrapFile, bundleToPem(other))
+    expect(await served()).toEqual(ders(other))
+  })
 })
 
 test('PEM counts once everything that was saved has expired, or was removed', async () => {

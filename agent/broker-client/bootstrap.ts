@@ -56,11 +56,21 @@ export async function bootstrapBundles({ trustDomain, bootstrapFile, saved, now 
 /** Thousands of authorities; there are three. */
 const MAX_BYTES = 4 * 1024 * 1024
 
-/** The same, with how far the broker has told of it; where it all has expired, everything begins anew. */
-export async function bootstrapTrust(sources: Sources): Promise<Trust> {
+/** What an agent begins with. */
+export interface Beginning {
+  /** Whom to take for the broker. */
+  readonly trust: Trust
+  /** What pods get until it has spoken: its last word, which a file adds nothing to. */
+  readonly served: Bundles
+}
+
+/** As {@link bootstrapBundles}; where all that the broker has said has expired, everything begins anew. */
+export async function bootstrapTrust(sources: Sources): Promise<Beginning> {
   const bundles = await bootstrapBundles(sources)
-  const said = (await sources.saved.read())?.own.sequence ?? 0n
-  return { bundles, heard: said <= bundles.own.sequence ? said : 0n }
+  const said = await sources.saved.read()
+  const heard = said && said.own.sequence <= bundles.own.sequence ? said.own.sequence : 0n
+  const served = said && hasValidAuthority(said.own, sources.now) ? said : bundles
+  return { trust: { bundles, heard }, served }
 }
 
 /** An unreadable file matters only where nothing was saved. */

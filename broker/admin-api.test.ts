@@ -227,6 +227,21 @@ describe('the API server', () => {
     expect(error.code).toBe('token_rejected')
   })
 
+  test('does not let the broker ask: the caller learns which rule the broker lacks', async () => {
+    const message =
+      'subjectaccessreviews.authorization.k8s.io is forbidden: User "system:serviceaccount:countersign-system:countersign-broker" ' +
+      'cannot create resource "subjectaccessreviews" in API group "authorization.k8s.io" at the cluster scope'
+    const body = JSON.stringify({ kind: 'Status', status: 'Failure', code: 403, message })
+    scene.kubernetes.fault = (path) => (path.includes('subjectaccessreviews') ? { status: 403, body } : undefined)
+    const error = await refusal(scene.admin.service.listAgents({}, asOperator()))
+    scene.kubernetes.fault = undefined
+    expect(error.code).toBe('kubernetes_forbidden')
+    expect(error.facts['rule']).toContain('resources: ["subjectaccessreviews"], verbs: ["create"]')
+    // It goes through again, and so nothing is wrong any more.
+    const { problems } = await scene.admin.service.getStatus({}, asOperator())
+    expect(problems).toEqual([])
+  })
+
   test('is away: nobody is let in, and it says so', async () => {
     scene.kubernetes.fault = (path) => (path.includes('subjectaccessreviews') ? 'reset' : undefined)
     const error = await refusal(scene.admin.service.listAgents({}, asOperator()))

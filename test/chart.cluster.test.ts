@@ -106,6 +106,20 @@ describe('values that cannot be are refused', () => {
   })
 })
 
+test('an upgrade does not change the trust domain', async () => {
+  const upgrade = (trustDomain: string) =>
+    tryRenderChart({ ...namespaced({ trustDomain }), upgradeIn: cluster.adminKubeconfig })
+  const text = await renderChartText(namespaced({ trustDomain: 'one.example' }))
+  const before = manifestsIn(text).find(
+    ({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'countersign-broker',
+  )
+  await cluster.apply(before ?? {})
+  expect((await upgrade('other.example')).stderr).toContain(
+    'trustDomain: is one.example, and cannot become other.example',
+  )
+  expect(await upgrade('one.example')).toMatchObject({ code: 0 })
+})
+
 describe('kube-score has nothing to say but what is written down', () => {
   const documented = Array.from(
     readFileSync('docs/kube-score-exceptions.md', 'utf8').matchAll(/^\| `([a-z-]+)` +\| `([A-Za-z]+ [a-z-]+)` /gm),

@@ -29,19 +29,22 @@ export interface RenderOptions {
   readonly kubeVersion?: string
   readonly namespace?: string
   readonly hooks?: boolean
+  /** A cluster to look at, for an upgrade. */
+  readonly upgradeIn?: string
 }
 
-/** What `helm template` answers, asking no cluster. */
+/** What `helm template` answers, asking no cluster but for `upgradeIn`. */
 export async function tryRenderChart({ values = {}, ...options }: RenderOptions = {}): Promise<RunResult> {
-  const { kubeVersion = '1.37.0', namespace = 'countersign-system', hooks = true } = options
+  const { kubeVersion = '1.37.0', namespace = 'countersign-system', hooks = true, upgradeIn } = options
   const { helm = '' } = await buildTools(logToStderr, undefined, [HELM])
   const directory = await mkdtemp(join(tmpdir(), 'chart-'))
   try {
     const file = join(directory, 'values.json')
     await writeFile(file, JSON.stringify({ trustDomain: 'prod.example', ...values }))
     const args = ['template', 'countersign', CHART, '--namespace', namespace, '--values', file]
-    return await tryRun(helm, [...args, '--kube-version', kubeVersion, ...(hooks ? [] : ['--no-hooks'])], {
-      env: { PATH: process.env['PATH'], HOME: directory, KUBECONFIG: join(directory, 'none') },
+    const server = upgradeIn === undefined ? ['--kube-version', kubeVersion] : ['--is-upgrade', '--dry-run=server']
+    return await tryRun(helm, [...args, ...server, ...(hooks ? [] : ['--no-hooks'])], {
+      env: { PATH: process.env['PATH'], HOME: directory, KUBECONFIG: upgradeIn ?? join(directory, 'none') },
     })
   } finally {
     await rm(directory, { recursive: true })

@@ -73,6 +73,12 @@ export interface WaitingPod {
   readonly explained?: { readonly summary: string; readonly remedy: string | undefined } | undefined
 }
 
+/** Those that were looked into, and how many were not. */
+export interface WaitingPods {
+  readonly pods: readonly WaitingPod[]
+  readonly more: number
+}
+
 /** A rule that is needed to install. */
 export interface RightFact {
   /** For example `create clusterroles (rbac.authorization.k8s.io)`. */
@@ -114,5 +120,5 @@ export interface InstalledFacts {
   readonly agents: Read<readonly Agent[]>
   readonly authorities: Read<ListAuthoritiesResponse>
   readonly templates: Read<readonly Template[]>
-  readonly waitingPods: Read<readonly WaitingPod[]>
+  readonly waitingPods: Read<WaitingPods>
 }

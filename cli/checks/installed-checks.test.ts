@@ -14,6 +14,7 @@ import {
   status,
   template,
   unreachable,
+  waiting,
 } from '../../test/fakes/check-facts.ts'
 import type { Outcome } from './check.ts'
 import type { InstalledFacts } from './facts.ts'
@@ -403,16 +404,12 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'a pod that no template selects',
     'waiting-pods',
     {
-      waitingPods: {
-        value: [
-          {
-            pod: pod(),
-            mountFailures: [
-              'MountVolume.SetUp failed for volume "identity" : rpc error: code = PermissionDenied desc = template_not_matched: No IdentityTemplate selects shop/checkout',
-            ],
-          },
+      waitingPods: waiting({
+        pod: pod(),
+        mountFailures: [
+          'MountVolume.SetUp failed for volume "identity" : rpc error: code = PermissionDenied desc = template_not_matched: No IdentityTemplate selects shop/checkout',
         ],
-      },
+      }),
     },
     'fail',
     'shop/checkout',
@@ -423,9 +420,10 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'a pod whose volume is writable',
     'waiting-pods',
     {
-      waitingPods: {
-        value: [{ pod: pod({ volumes: [{ name: 'identity', readOnly: false, attributes: {} }] }), mountFailures: [] }],
-      },
+      waitingPods: waiting({
+        pod: pod({ volumes: [{ name: 'identity', readOnly: false, attributes: {} }] }),
+        mountFailures: [],
+      }),
     },
     'fail',
     'volume_not_read_only',
@@ -435,9 +433,10 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'a pod that fits nowhere',
     'waiting-pods',
     {
-      waitingPods: {
-        value: [{ pod: pod({ node: '', problems: ['not scheduled: 0/2 nodes are available'] }), mountFailures: [] }],
-      },
+      waitingPods: waiting({
+        pod: pod({ node: '', problems: ['not scheduled: 0/2 nodes are available'] }),
+        mountFailures: [],
+      }),
     },
     'fail',
     '0/2 nodes',
@@ -446,24 +445,32 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'a pod that only the broker can tell of',
     'waiting-pods',
     {
-      waitingPods: {
-        value: [
-          {
-            pod: pod(),
-            mountFailures: [],
-            explained: { summary: 'template_ambiguous: two claim it', remedy: 'Narrow the selectors' },
-          },
-        ],
-      },
+      waitingPods: waiting({
+        pod: pod(),
+        mountFailures: [],
+        explained: { summary: 'template_ambiguous: two claim it', remedy: 'Narrow the selectors' },
+      }),
     },
     'fail',
     'two claim it',
     'Narrow',
   ],
   [
+    'more pods than can be looked into',
+    'waiting-pods',
+    {
+      waitingPods: {
+        value: { pods: [{ pod: pod(), mountFailures: ['desc = template_not_matched: none'] }], more: 480 },
+      },
+    },
+    'fail',
+    '480 more',
+    'not looked into',
+  ],
+  [
     'a pod that has just come',
     'waiting-pods',
-    { waitingPods: { value: [{ pod: pod(), mountFailures: [] }] } },
+    { waitingPods: waiting({ pod: pod(), mountFailures: [] }) },
     'warn',
     'nothing that is known',
   ],

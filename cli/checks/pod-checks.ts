@@ -11,8 +11,9 @@ export const POD_CHECKS: readonly Check<InstalledFacts>[] = [
     about:
       'A pod whose volume cannot be mounted stays Pending; kubelet says why in its events, and the broker why it refused.',
     run: ({ waitingPods }) =>
-      judged(waitingPods, (waiting) => {
-        const findings = waiting.map(judgePod)
+      judged(waitingPods, ({ pods, more }) => {
+        const beyond = more > 0 ? [{ subject: `${more} more`, reason: 'not looked into; most wait for the same' }] : []
+        const findings: Finding[] = [...pods.map(judgePod), ...beyond]
         const stuck = findings.filter(({ remedy }) => remedy !== undefined)
         if (findings.length === 0) return pass('none')
         if (stuck.length === 0)

@@ -1,7 +1,7 @@
 import { ERROR_CODES, isErrorCode } from '../../core/runtime/error-codes.ts'
 import { type ExplainPodResponse, StepOutcome } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
 import type { AdminChannel } from '../broker/admin-channel.ts'
-import type { WaitingPod } from '../checks/facts.ts'
+import type { WaitingPod, WaitingPods } from '../checks/facts.ts'
 import { judgePod } from '../checks/pod-checks.ts'
 import { hasVolumes, type PodFact, podFact } from '../checks/pod-fact.ts'
 import { CSI_DRIVER } from '../installation/names.ts'
@@ -18,7 +18,7 @@ const ORDINARY_WAIT_MS = 10_000
 export async function waitingPods(
   cluster: Cluster,
   { admin, now }: { readonly admin: AdminChannel | undefined; readonly now: Date },
-): Promise<WaitingPod[]> {
+): Promise<WaitingPods> {
   const pending = await cluster.call('list pods', ({ core }) =>
     everyPage((page) => core.listPodForAllNamespaces({ fieldSelector: 'status.phase=Pending', ...page })),
   )
@@ -37,9 +37,10 @@ export async function waitingPods(
       return { waiting, ageMs: now.getTime() - (metadata?.creationTimestamp?.getTime() ?? 0) }
     }),
   )
-  return looked
+  const pods = looked
     .filter(({ waiting, ageMs }) => ageMs > ORDINARY_WAIT_MS || judgePod(waiting).remedy !== undefined)
     .map(({ waiting }) => waiting)
+  return { pods, more: ours.length - looked.length }
 }
 
 /** What kubelet said of the pod's volumes, newest first. */

@@ -1,6 +1,6 @@
 import { create, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
-import type { CsiDriverFact, InstalledFacts, PreFacts } from '../../cli/checks/facts.ts'
+import type { CsiDriverFact, InstalledFacts, PreFacts, WaitingPod } from '../../cli/checks/facts.ts'
 import type { PodFact } from '../../cli/checks/pod-fact.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
@@ -124,6 +124,8 @@ export const authorityList = (change: Change<typeof ListAuthoritiesResponseSchem
 export const template = (name: string, change: Change<typeof TemplateSchema> = {}) =>
   create(TemplateSchema, { name, inForce: true, ...change })
 
+export const waiting = (...pods: readonly WaitingPod[]) => ({ value: { pods, more: 0 } })
+
 /** An installation with nothing wrong. */
 export function installedFacts(change: Partial<InstalledFacts> = {}): InstalledFacts {
   const running = { phase: 'Running', isReady: true, volumes: [] }
@@ -151,7 +153,7 @@ export function installedFacts(change: Partial<InstalledFacts> = {}): InstalledF
     agents: { value: [agent('node-a'), agent('node-b')] },
     authorities: authorityList(),
     templates: { value: [template('web')] },
-    waitingPods: { value: [] },
+    waitingPods: waiting(),
     ...change,
   }
 }

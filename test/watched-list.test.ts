@@ -148,6 +148,28 @@ test('a connection that has stalled is given up after two bookmarks that did not
   stalled()
 })
 
+test.for(['a list', 'a watch'])('a server that hangs over %s is given up, and asked again', async (what) => {
+  const clock = new FakeClock()
+  const opened = open()
+  put('a', '1')
+  let hung = 0
+  fake.fault = (path) => {
+    const hangs = path.startsWith(PATH) && path.includes('watch=true') === (what === 'a watch')
+    if (hangs) hung += 1
+    return hangs ? 'hang' : undefined
+  }
+  const { values, troubles } = await follow(opened, { clock })
+  await expect.poll(() => hung, WAIT).toBe(1)
+  const passing = async () => {
+    await clock.advance(5_000)
+    return troubles.at(-1)?.message
+  }
+  await expect.poll(passing, WAIT).toContain('does not answer in time')
+  fake.fault = undefined
+  await expect.poll(() => passing().then(() => collection.openWatches), WAIT).toBe(1)
+  expect(values()).toEqual(['a=1'])
+})
+
 test('a page that is too large to read is asked for in smaller ones', async () => {
   const opened = open()
   for (const name of ['a', 'b', 'c']) put(name, 'x'.repeat(1_500_000))

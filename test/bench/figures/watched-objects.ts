@@ -88,6 +88,8 @@ async function followed(
   }
 }
 
+const ACCOUNTS = 100
+/** One template for each; those beyond the ServiceAccounts that there are select nobody. */
 const accountOf = (index: number) => `app-${index}`
 
 function templateOf(index: number) {
@@ -106,13 +108,17 @@ function templateOf(index: number) {
 
 /** A pod of the size that pods have, waiting for ever to be scheduled. */
 function podOf(index: number) {
-  const labels = { app: accountOf(index), 'app.kubernetes.io/part-of': 'bench', 'pod-template-hash': `${index % 500}` }
+  const labels = {
+    app: accountOf(index % ACCOUNTS),
+    'app.kubernetes.io/part-of': 'bench',
+    'pod-template-hash': `${index % 500}`,
+  }
   return {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: `bench-${index}`, namespace: NAMESPACE, labels, annotations: { description: 'x'.repeat(4_000) } },
     spec: {
-      serviceAccountName: accountOf(index),
+      serviceAccountName: accountOf(index % ACCOUNTS),
       schedulingGates: [{ name: 'countersign.dev/bench' }],
       containers: [{ name: 'main', image: 'localhost/busybox:test', env: [{ name: 'A', value: 'x'.repeat(500) }] }],
       volumes: [{ name: 'id', csi: { driver: 'csi.countersign.dev', readOnly: true } }],
@@ -127,11 +133,13 @@ async function fillCluster(stage: Stage, cluster: Cluster, count: number): Promi
     await cluster.kubectl(['delete', 'pods', '--all', '-n', NAMESPACE, '--grace-period=0', '--force', '--wait=false'])
     await cluster.kubectl(['delete', 'namespace', NAMESPACE, '--timeout=300s'])
   })
+  for (let index = 0; index < ACCOUNTS; index += 1) {
+    const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: accountOf(index) } }
+    await cluster.api('POST', `/api/v1/namespaces/${NAMESPACE}/serviceaccounts`, account)
+  }
   let next = 0
   const work = async () => {
     for (let index = (next += 1) - 1; index < count; index = (next += 1) - 1) {
-      const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: accountOf(index) } }
-      await cluster.api('POST', `/api/v1/namespaces/${NAMESPACE}/serviceaccounts`, account)
       await cluster.api('POST', TEMPLATES_PATH, templateOf(index))
       await cluster.api('POST', PODS, podOf(index))
     }

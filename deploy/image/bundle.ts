@@ -11,7 +11,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { rolldown } from 'rolldown'
 import { licencesOf, packagesOf } from './packages.ts'
-import { PROGRAMS, WORKERS } from './programs.ts'
+import { type Program, PROGRAMS, WORKERS } from './programs.ts'
 import { billOfMaterials } from './sbom.ts'
 
 const REPOSITORY = resolve(import.meta.dirname, '..', '..')
@@ -30,7 +30,7 @@ for (const chunk of output) {
   if (chunk.type !== 'chunk') throw new Error(`${chunk.fileName} is not JavaScript`)
   modules.push(...chunk.moduleIds)
   const program = chunk.isEntry ? PROGRAMS[chunk.name] : undefined
-  const code = program ? `${firstLine(program.nodeOptions)}\n${chunk.code.replace(/^#!.*\n/, '')}` : chunk.code
+  const code = program ? `${firstLine(program)}\n${chunk.code.replace(/^#!.*\n/, '')}` : chunk.code
   await writeFile(join(directory, chunk.fileName), code, { mode: program ? 0o755 : 0o644 })
   if (program) await symlink(join('..', chunk.fileName), join(directory, 'bin', chunk.name))
 }
@@ -40,6 +40,7 @@ await writeFile(join(directory, 'LICENSES'), await licencesOf(packages))
 await writeFile(join(directory, 'sbom.cdx.json'), await billOfMaterials(REPOSITORY, packages))
 
 /** The kernel hands `env` all that follows as one word; -S takes it apart. */
-function firstLine(nodeOptions: readonly string[]): string {
-  return ['#!/usr/bin/env', '-S', 'node', ...nodeOptions].join(' ')
+function firstLine({ nodeOptions, environment = {} }: Program): string {
+  const settings = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
+  return ['#!/usr/bin/env', '-S', ...settings, 'node', ...nodeOptions].join(' ')
 }

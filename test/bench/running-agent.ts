@@ -1,6 +1,7 @@
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import { PROGRAMS } from '../../deploy/image/programs.ts'
 import type { DemoProcess } from '../demo/process.ts'
 import { MEASURED_CORE, OTHER_CORE } from './machine/cores.ts'
 import { type Memory, memoryOf } from './machine/process-figures.ts'
@@ -13,11 +14,12 @@ const BUILT = process.env['BENCH_AGENT']
 /** What is measured; a built agent leaves out the 30 MiB that stripping types costs. */
 export const AGENT = BUILT ?? join(import.meta.dirname, '..', '..', 'agent', 'main.ts')
 
-/** Flags of node: what V8 optimises would stay for nothing. Without WebAssembly, as lite mode is, no types are stripped. */
-export const AGENT_NODE_ARGS = (
-  process.env['BENCH_AGENT_NODE_ARGS'] ??
-  `--max-semi-space-size=1${BUILT === undefined ? '' : ' --lite-mode --no-node-snapshot'}`
-).split(' ')
+/** How the image starts it. Without WebAssembly, as lite mode is, no types can be stripped. */
+const { nodeOptions = [], environment = {} } = PROGRAMS['agent'] ?? {}
+export const AGENT_NODE_ARGS =
+  process.env['BENCH_AGENT_NODE_ARGS']?.split(' ') ??
+  nodeOptions.filter((option) => BUILT !== undefined || !['--lite-mode', '--no-node-snapshot'].includes(option))
+export const AGENT_ENVIRONMENT = environment
 
 /** An agent with declared workloads, alone on the core that is measured; its broker is on the other. */
 export interface RunningAgent {
@@ -70,6 +72,7 @@ export async function startAgent(stage: Stage, { count, ttl, tokens, reread }: A
       ...['--operations-listen', '127.0.0.1:0', '--reread', reread ?? '1h'],
     ],
     MEASURED_CORE,
+    AGENT_ENVIRONMENT,
   )
   const { operationsPort } = await process.until(({ msg }) => msg === 'started', 30_000)
   const metric = (name: string) => metricOf(Number(operationsPort), name)

@@ -40,13 +40,18 @@ export class Stage {
   }
 
   /** Starts one of our own programs by the arguments of node. */
-  run(name: string, args: readonly string[], core = MEASURED_CORE): DemoProcess {
+  run(
+    name: string,
+    args: readonly string[],
+    core = MEASURED_CORE,
+    environment: Readonly<Record<string, string>> = {},
+  ): DemoProcess {
     const profiling =
       this.profileInto === undefined || name !== 'broker'
         ? []
         : ['--cpu-prof', '--cpu-prof-interval=500', `--cpu-prof-dir=${this.profileInto}`]
     const log = join(this.folder('logs'), `${name}.log`)
-    const process = start(name, [...profiling, ...args], log, () => {})
+    const process = start(name, [...profiling, ...args], log, () => {}, environment)
     pin(process.pid, core)
     this.onStop(() => process.stop())
     return process

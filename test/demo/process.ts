@@ -25,14 +25,17 @@ const MAX_LINES = 5000
  * Starts `node` with `args`; its standard output is read as JSON lines, its log goes to `logFile`.
  *
  * @param died told when the process ends without having been asked to.
+ * @param environment beside our own.
  */
 export function start(
   name: string,
   args: readonly string[],
   logFile: string,
   died: (name: string) => void,
+  environment: Readonly<Record<string, string>> = {},
 ): DemoProcess {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const env = { ...process.env, ...environment }
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
   const log = createWriteStream(logFile, { flags: 'a' })
   child.stderr.pipe(log)
   const said: Said[] = []

@@ -15,7 +15,7 @@ export interface EndpointLimits {
 }
 
 /** A full batch of usual tokens and requests is below 200 KiB; an agent has one stream and four calls at a time. */
-export const FOR_AGENTS: EndpointLimits = { maxMessageBytes: 1024 * 1024, maxStreams: 16, sessionMegabytes: 16 }
+export const FOR_AGENTS: EndpointLimits = { maxMessageBytes: 1024 * 1024, maxStreams: 8, sessionMegabytes: 16 }
 /** Questions are short; a token is the longest part of them. */
 export const FOR_OPERATORS: EndpointLimits = { maxMessageBytes: 64 * 1024, maxStreams: 16, sessionMegabytes: 4 }
 /** Who has no certificate yet has one thing to say: a token and a request for a certificate. */

@@ -44,7 +44,7 @@ export function startTemplateObjects(
       source.reviewed(states)
       tellProblems(states.filter(({ ready }) => !ready).map(problemOf))
     },
-    onFailed: (template, error) => log.warn({ err: error, template }, 'the status of a template cannot be written'),
+    onFailed: (error) => log.warn({ err: error }, 'the status of templates cannot be written; trying again'),
   })
   readiness.check(() => source.notReady())
   lifecycle.add('status of templates', () => statuses.close())

@@ -47,7 +47,7 @@ async function keep() {
   const api = new ApiConnection(server, { clock, maxConnections: 4, problems })
   const dependencies = { api, clock, random: systemRandom }
   const reviews: (readonly TemplateState[])[] = []
-  const failed: string[] = []
+  const failed: unknown[] = []
   const onChange = () => statuses.changed()
   const source = new TemplateCustomResources({ ...dependencies, rules: RULES, onChange, onTrouble: () => {} })
   const watched = new WatchedPods({ ...dependencies, onChange, onTrouble: () => {} })
@@ -59,7 +59,7 @@ async function keep() {
       reviews.push(states)
       source.reviewed(states)
     },
-    onFailed: (name) => failed.push(name),
+    onFailed: (error) => failed.push(error),
   })
   stops.push(async () => {
     await Promise.all([statuses.close(), watched.close(), source.close()])
@@ -219,7 +219,7 @@ test('without the rule to write the status it goes on looking, and writes once i
       WAIT,
     )
     .toEqual(['rbac/patch/countersign.dev/identitytemplates/status/*'])
-  expect(failed).toContain('cart')
+  expect(failed[0]).toMatchObject({ code: 'kubernetes_forbidden' })
   fake.fault = undefined
   await expect
     .poll(

@@ -15,8 +15,8 @@ export interface TemplateStatusesOptions {
   readonly seen: () => SeenPods | undefined
   /** Told what all templates have come to, after each look. */
   readonly onReviewed: (states: readonly TemplateState[]) => void
-  /** Told of a status that could not be written. A missing rule has been reported already. */
-  readonly onFailed: (name: string, error: unknown) => void
+  /** Told why statuses could not be written; they will be. A missing rule has been reported already. */
+  readonly onFailed: (error: unknown) => void
 }
 
 /** Pods come and go in bursts: a look is had once they have had some time to come. */
@@ -56,45 +56,45 @@ export class TemplateStatuses {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, objects, seen, onReviewed } = this.#options
+    const { clock, onFailed } = this.#options
     while (!signal.aborted) {
       await this.#changed.promise
       await clock.sleep(SETTLE_MS, signal)
       this.#changed = Promise.withResolvers()
-      const beganAtMs = clock.monotonicMs()
-      const looked = objects()
-      const states = await withBreaths(reviewTemplates(looked, seen()))
-      signal.throwIfAborted()
-      onReviewed(states)
-      const tookMs = clock.monotonicMs() - beganAtMs
-      const failed = await this.#write(looked, states, signal)
-      if (failed) this.#changed.resolve()
-      await clock.sleep(failed ? RETRY_MS : tookMs * REST_FACTOR, signal)
+      try {
+        await this.#round(signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        onFailed(error)
+        // One that fails is like the next: a rule is missing, or the API server is away.
+        this.#changed.resolve()
+        await clock.sleep(RETRY_MS, signal)
+      }
     }
   }
 
-  /** @returns whether something is still to be written. */
-  async #write(
-    objects: readonly KeptTemplate[],
-    states: readonly TemplateState[],
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    const { clock, onFailed } = this.#options
+  /** One look, and what it leads to. */
+  async #round(signal: AbortSignal): Promise<void> {
+    const { clock, objects, seen, onReviewed } = this.#options
+    const beganAtMs = clock.monotonicMs()
+    const looked = objects()
+    const states = await withBreaths(reviewTemplates(looked, seen()))
+    signal.throwIfAborted()
+    onReviewed(states)
+    const tookMs = clock.monotonicMs() - beganAtMs
+    await this.#write(looked, states, signal)
+    await clock.sleep(tookMs * REST_FACTOR, signal)
+  }
+
+  async #write(objects: readonly KeptTemplate[], states: readonly TemplateState[], signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
     for (const [index, state] of states.entries()) {
       const before = objects[index]?.status ?? {}
       const status = statusOf(state, before, clock.now())
       if (isSame(status, before)) continue
       for (let waitMs = this.#bucket.take(); waitMs > 0; waitMs = this.#bucket.take()) await clock.sleep(waitMs, signal)
-      try {
-        await this.#patch(state.name, status, signal)
-      } catch (error) {
-        signal.throwIfAborted()
-        onFailed(state.name, error)
-        // One that fails is like the next: a rule is missing, or the API server is away.
-        return true
-      }
+      await this.#patch(state.name, status, signal)
     }
-    return false
   }
 
   async #patch(name: string, status: TemplateStatus, signal: AbortSignal): Promise<void> {

@@ -8,6 +8,6 @@ export async function installDefinitions(cluster: Cluster): Promise<() => Promis
   const names = files.map((file) => `crd/${/([^/]+)\.yaml$/.exec(file)?.[1]}`)
   await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=30s', ...names])
   return async () => {
-    await cluster.kubectl(['delete', '--ignore-not-found', '--timeout=60s', ...names])
+    await cluster.kubectl(['delete', '--ignore-not-found', '--timeout=180s', ...names])
   }
 }

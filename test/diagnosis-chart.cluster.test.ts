@@ -1,14 +1,20 @@
 /** Countersign as users install it, broken as users break it: the command finds everything by itself, and says what is wrong. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { attachCluster } from './cluster/attach.ts'
 import { logToStderr as log } from './cluster/base/log.ts'
 import { waitFor } from './cluster/base/wait.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { Diagnosis } from './cluster-suites/diagnosis.ts'
+import { createNamespaceWith } from './cluster-suites/identity-pod.ts'
+import { writeKubeconfig } from './cluster-suites/kubeconfig.ts'
 import { AGENTS, BROKER, type Release, SYSTEM } from './install/release.ts'
 import { build, cleanUp, prepare, TAG } from './install/set-up.ts'
 
 const DEPLOYMENT = ['--namespace', SYSTEM, 'deployment/countersign-broker'] as const
+const OPERATORS = 'diagnosis-operators'
 const PATIENCE = { timeout: 120_000, interval: 1_000 }
 
 let cluster: Cluster
@@ -53,6 +59,32 @@ test('status, bundle and version are the broker’s, by port-forward and a token
 test('the command in the image is the same', async () => {
   const args = ['exec', '--namespace', SYSTEM, BROKER.workload, '--', 'countersign', 'version', '--client']
   expect(await cluster.kubectl(args)).toMatch(/^client \d/)
+})
+
+test('whoever has the roles countersign-cli-user, and nothing else, sees all of it', async () => {
+  const operator = { namespace: OPERATORS, name: 'operator' }
+  const binding = (kind: 'ClusterRole' | 'Role', namespace?: string) => ({
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: `${kind}Binding`,
+    metadata: { name: OPERATORS, ...(namespace !== undefined && { namespace }) },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name: 'countersign-cli-user' },
+    subjects: [{ kind: 'ServiceAccount', ...operator }],
+  })
+  await createNamespaceWith(cluster, OPERATORS, [operator.name])
+  await cluster.apply([binding('ClusterRole'), binding('Role', SYSTEM), binding('Role', AGENTS)])
+  const directory = await mkdtemp(join(tmpdir(), 'operator-'))
+  const kubeconfig = join(directory, 'kubeconfig')
+  await writeKubeconfig(cluster, kubeconfig, { namespace: OPERATORS, serviceAccount: operator.name })
+  try {
+    const { code, text } = await new Diagnosis(kubeconfig).check()
+    const { checks } = JSON.parse(text) as { checks: { outcome: string }[] }
+    expect(checks.filter(({ outcome }) => outcome !== 'pass')).toEqual([])
+    expect(code).toBe(0)
+  } finally {
+    await rm(directory, { recursive: true })
+    await cluster.kubectl(['delete', `clusterrolebinding/${OPERATORS}`])
+    await cluster.deleteNamespace(OPERATORS)
+  }
 })
 
 describe('broken:', () => {

@@ -18,8 +18,8 @@ export interface EndpointLimits {
 export const FOR_AGENTS: EndpointLimits = { maxMessageBytes: 1024 * 1024, maxStreams: 8, sessionMegabytes: 16 }
 /** Questions are short; a token is the longest part of them. */
 export const FOR_OPERATORS: EndpointLimits = { maxMessageBytes: 64 * 1024, maxStreams: 16, sessionMegabytes: 4 }
-/** Who has no certificate yet has one thing to say: a token and a request for a certificate. */
-export const FOR_STRANGERS: EndpointLimits = { maxMessageBytes: 64 * 1024, maxStreams: 4, sessionMegabytes: 1 }
+/** Who has no certificate yet has one thing to say: a token and a request for a certificate, of 16 KiB each at most. */
+export const FOR_STRANGERS: EndpointLimits = { maxMessageBytes: 40 * 1024, maxStreams: 2, sessionMegabytes: 1 }
 
 interface Dependencies<S extends DescService> {
   readonly service: S

@@ -66,7 +66,7 @@ test('who has no certificate has few streams and small messages, whatever the me
   }
   const node = await attestedNode(running, running.folder)
   cleanups.push(() => node.close())
-  expect(await limitsOf(await fresh(running))).toBe(4)
+  expect(await limitsOf(await fresh(running))).toBe(2)
   // Each may hold an unfinished message of 1 MiB, on each of a node's 8 connections.
   expect(await limitsOf(await fresh(running, pemOf(node.identity)))).toBe(8)
 

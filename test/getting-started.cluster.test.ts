@@ -105,6 +105,20 @@ test('docs/getting-started.md removes all that it has made', { timeout: 400_000 
   expect(await leftBehind(cluster)).toEqual([])
 })
 
+test('docs/operations.md installs without Helm', { timeout: 400_000 }, async () => {
+  await cluster.deleteVolume(VOLUME)
+  await cluster.createVolume(VOLUME)
+  const [step] = stepsOf('docs/operations.md', 'sh manifests')
+  const commands = step?.commands.map((command) =>
+    command.replace('your.domain', 'prod.example').replace('registry.example/', 'localhost/'),
+  )
+  if (!step || !commands) throw new Error('docs/operations.md does not say how')
+  await follow({ ...step, commands })
+  for (const command of ['delete -f deploy/manifests', `delete clustertrustbundle countersign.dev:prod.example:bundle`])
+    expect((await shell.run(`kubectl ${command}`, COMMAND_MS)).exitCode).toBe(0)
+  expect(await leftBehind(cluster)).toEqual([])
+})
+
 /** Runs the commands, and holds what they print against the document. @returns all that they have printed. */
 async function follow({ heading, commands, expected }: Step): Promise<string> {
   let all = ''

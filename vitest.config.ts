@@ -1,7 +1,16 @@
-import { existsSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 
-/** `fast` needs neither root, network nor cluster; `cluster` runs against the real Kubernetes of `test/cluster`. */
+const onCluster = {
+  globalSetup: ['test/cluster/global-setup.ts'],
+  fileParallelism: false,
+  testTimeout: 180_000,
+  hookTimeout: 600_000,
+}
+
+/**
+ * `fast` needs neither root, network nor cluster. The others run against the real Kubernetes of `test/cluster`: `cluster`
+ * is how identities get into pods, `platform` what those see who install and run it (objects, chart, admin API, CLI).
+ */
 export default defineConfig({
   test: {
     reporters: [process.env['CI'] ? 'dot' : 'default', './test/summary-reporter.ts'],
@@ -10,21 +19,17 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['{core,broker,agent,proto,test,sdk,cli}/**/*.test.ts'],
-          exclude: ['**/*.cluster.test.ts', '**/node_modules/**'],
+          exclude: ['**/*.{cluster,platform}.test.ts', '**/node_modules/**'],
           testTimeout: 30_000,
           hookTimeout: 30_000,
           maxWorkers: 2,
         },
       },
       {
-        test: {
-          name: 'cluster',
-          include: ['test/**/*.cluster.test.ts'],
-          globalSetup: existsSync('test/cluster/global-setup.ts') ? ['test/cluster/global-setup.ts'] : [],
-          fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 600_000,
-        },
+        test: { name: 'cluster', include: ['test/**/*.cluster.test.ts'], ...onCluster },
+      },
+      {
+        test: { name: 'platform', include: ['test/**/*.platform.test.ts'], ...onCluster },
       },
     ],
   },

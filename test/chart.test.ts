@@ -6,7 +6,7 @@ import { BROKER_METRICS } from '../broker/metrics.ts'
 import { type Manifest, manifestsIn } from './chart/helm.ts'
 
 /*
- * What can be said of the chart without Helm: by `deploy/manifests`, which `test/chart.cluster.test.ts` holds to it.
+ * What can be said of the chart without Helm: by `deploy/manifests`, which `test/chart.platform.test.ts` holds to it.
  */
 const objects = globSync('deploy/manifests/*.yaml').flatMap((file) => manifestsIn(readFileSync(file, 'utf8')))
 

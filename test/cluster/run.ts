@@ -15,6 +15,7 @@ import { startCluster } from './start.ts'
 /*
  * `npm run test:cluster [-- <vitest arguments>]`: installs and builds what is missing, starts a cluster, runs the
  * `cluster` project, stops the cluster, looks whether it left anything behind, and says how many tests passed.
+ * `npm run test:platform` does the same with the project of that name.
  */
 
 interface Counts {
@@ -24,10 +25,13 @@ interface Counts {
 
 const VITEST = join(import.meta.dirname, '..', '..', 'node_modules', 'vitest', 'vitest.mjs')
 
-async function main(args: readonly string[], signal: AbortSignal): Promise<Counts> {
+/** What the two runners differ in; how a cluster ends is looked at by the first. */
+const PROJECTS = ['cluster', 'platform'] as const
+
+async function main(project: string, args: readonly string[], signal: AbortSignal): Promise<Counts> {
   if (await findCluster('detached')) {
     log('a test cluster is up: using it, and leaving it up; what a stopped cluster leaves behind is not looked at')
-    return runVitest(args, signal)
+    return runVitest(project, args, signal)
   }
   // What Debian's packages bring is no leftover of a cluster.
   await ensurePackages(log)
@@ -35,28 +39,26 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<Count
   const cluster = await startCluster({ log, signal, onTurn: true })
   let counts: Counts = { passed: 0, failed: 1 }
   try {
-    counts = await runVitest(args, signal)
+    counts = await runVitest(project, args, signal)
     if (counts.failed > 0) log(`the components' logs are kept in ${(await keepLogs()) ?? 'no folder'}`)
   } finally {
     const start = performance.now()
     await cluster.stop()
     log(`the cluster is down (${elapsed(start)})`)
   }
-  const own = [await checkLeftNothing('down', before), ...(await checkInterruptions(before, signal))]
+  const leftNothing = await checkLeftNothing('down', before)
+  const interruptions = project === 'cluster' ? await checkInterruptions(before, signal) : []
+  const own = [leftNothing, ...interruptions]
   const failed = own.filter((passed) => !passed).length
   return { passed: counts.passed + own.length - failed, failed: counts.failed + failed }
 }
 
-async function runVitest(args: readonly string[], signal: AbortSignal): Promise<Counts> {
+async function runVitest(project: string, args: readonly string[], signal: AbortSignal): Promise<Counts> {
   const folder = await mkdtemp(join(tmpdir(), 'vitest-'))
   try {
     const report = join(folder, 'report.json')
     const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile=${report}`]
-    const code = await exitCode(
-      process.execPath,
-      [VITEST, 'run', '--project', 'cluster', ...reporters, ...args],
-      signal,
-    )
+    const code = await exitCode(process.execPath, [VITEST, 'run', '--project', project, ...reporters, ...args], signal)
     const { numPassedTests: passed, numFailedTests: failed } = await readReport(report)
     // A file that cannot be loaded, or an error outside any test, fails the run but no test.
     return { passed, failed: code !== 0 && failed === 0 ? 1 : failed }
@@ -86,7 +88,10 @@ function exitCode(command: string, args: readonly string[], signal: AbortSignal)
 let counts: Counts = { passed: 0, failed: 1 }
 try {
   const signal = interruption()
-  counts = await whileOnTurn(log, signal, () => main(process.argv.slice(2), signal))
+  const [first, ...more] = process.argv.slice(2)
+  const project = PROJECTS.find((name) => first === `--project=${name}`)
+  const args = project ? more : process.argv.slice(2)
+  counts = await whileOnTurn(log, signal, () => main(project ?? 'cluster', args, signal))
 } catch (error) {
   log(error instanceof Error ? error.message : String(error))
 }

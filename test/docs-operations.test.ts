@@ -103,15 +103,19 @@ authority: { wrappingKeyFile: HOME/countersign/wrapping.key, lifetime: 20s, acti
 async function setUp(brokerSettings?: string): Promise<void> {
   const blocks = recipe.blocksOf('docs/without-kubernetes.md')
   for (const block of blocks.filter(({ kind }) => kind === 'yaml').slice(0, -1)) recipe.write(block)
-  if (brokerSettings !== undefined) {
-    const file = join(recipe.home, 'countersign/broker.yaml')
-    const text = readFileSync(file, 'utf8').replace(/^authority: .*\n/m, brokerSettings.replace('HOME', recipe.home))
-    writeFileSync(file, text)
-  }
+  // Declarations are found sooner, for the test's sake.
+  change('agent.yaml', /^ {2}output: .*\n/m, (line) => `${line}  reread: 500ms\n`)
+  if (brokerSettings !== undefined)
+    change('broker.yaml', /^authority: .*\n/m, () => brokerSettings.replace('HOME', recipe.home))
   for (const { kind, text } of blocks.filter((block) => block.kind === 'sh')) {
     await recipe.follow({ kind, text: text.replace(/^openssl .*$/m, '').trim() })
   }
   await authorityOf('cart')
+}
+
+function change(name: string, line: RegExp, to: (line: string) => string): void {
+  const file = join(recipe.home, 'countersign', name)
+  writeFileSync(file, readFileSync(file, 'utf8').replace(line, to))
 }
 
 /** The commands for processes below a heading of docs/operations.md. */

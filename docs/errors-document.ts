@@ -1,9 +1,11 @@
 import { ERROR_CODES } from '../core/runtime/error-codes.ts'
+import { asMarkdown } from './markdown-text.ts'
 
 /** docs/errors.md: every code of the one table. */
 export function errorsDocument(): string {
   const rows = Object.entries(ERROR_CODES).map(
-    ([code, { status, meaning, remedy }]) => `| \`${code}\` | ${status} | ${meaning} | ${remedy} |`,
+    ([code, { status, meaning, remedy }]) =>
+      `| \`${code}\` | ${status} | ${asMarkdown(meaning)} | ${asMarkdown(remedy)} |`,
   )
   return `# Errors
 

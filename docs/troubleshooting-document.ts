@@ -1,4 +1,5 @@
 import { ERROR_CODES, type ErrorCode } from '../core/runtime/error-codes.ts'
+import { asMarkdown } from './markdown-text.ts'
 import { HEADINGS, PLACES, TROUBLESHOOTING } from './troubleshooting-entries.ts'
 
 /** docs/troubleshooting.md: what is seen first, then every code with its meaning and remedy, and what else helps. */
@@ -16,7 +17,7 @@ function section(code: ErrorCode): string {
 
 _Met in ${listed(met.map((place) => PLACES[place]))}._
 
-${meaning} **${remedy}**
+${asMarkdown(meaning)} **${asMarkdown(remedy)}**
 
 ${text}
 `

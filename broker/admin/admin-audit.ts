@@ -11,6 +11,11 @@ const LIMITS: Readonly<Record<'strangers' | 'user' | 'users', RateLimits>> = {
   user: { burst: 50, perSecond: 1 },
   users: { burst: 200, perSecond: 5 },
 }
+/** Calls that were let in and are written down each by itself: more than people make, and a few megabytes a day. */
+const RECORDED: Readonly<Record<'user' | 'users', RateLimits>> = {
+  user: { burst: 500, perSecond: 0.2 },
+  users: { burst: 5_000, perSecond: 2 },
+}
 const MAX_USERS = 10_000
 const MAX_REASON = 300
 const MAX_NAME = 253
@@ -27,26 +32,38 @@ export interface AdminCall {
 }
 
 /**
- * Writes each call down: who, what, and whether it was allowed or why not. Beyond a limit refusals are counted, and the
- * next that is written says how many there were, so that a flood neither fills the disk nor hides in what it has filled.
+ * Writes each call down: who, what, and whether it was allowed or why not. Beyond a limit they are counted, and the next
+ * that is written says how many there were, so that a flood neither fills the disk nor hides in what it has filled.
  */
 export class AdminAudit {
   readonly #log: AuditLog
   readonly #strangers: TokenBucket
   readonly #user: TokenBuckets
   readonly #users: TokenBucket
+  readonly #recordedUser: TokenBuckets
+  readonly #recorded: TokenBucket
   #suppressed = 0
+  #unrecorded = 0
 
   constructor(log: AuditLog, clock: Clock) {
     this.#log = log
     this.#strangers = new TokenBucket(clock, LIMITS.strangers)
     this.#user = new TokenBuckets(clock, LIMITS.user, MAX_USERS)
     this.#users = new TokenBucket(clock, LIMITS.users)
+    this.#recordedUser = new TokenBuckets(clock, RECORDED.user, MAX_USERS)
+    this.#recorded = new TokenBucket(clock, RECORDED.users)
   }
 
-  /** Allowed calls are bounded by the rate that each caller has. */
+  /** Who may ask for little may ask for it all day: a ledger that is full would issue nothing any more. */
   allowed(call: AdminCall, caller: AdminCaller): void {
-    this.#log.record({ event: 'admin_called', ...factsOf(call), ...nameOf(caller) })
+    if (this.#recordedUser.take(caller.user.name) > 0 || this.#recorded.take() > 0) {
+      this.#unrecorded += 1
+      return
+    }
+    const unrecorded = this.#unrecorded
+    this.#unrecorded = 0
+    const counted = unrecorded > 0 ? { unrecorded } : {}
+    this.#log.record({ event: 'admin_called', ...factsOf(call), ...nameOf(caller), ...counted })
   }
 
   /** @param caller as far as it is known who it is; what a stranger says it asks about is not put down. */

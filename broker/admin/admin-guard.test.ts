@@ -76,6 +76,21 @@ test('a flood of strangers hides neither who was let in nor who was not', async 
   expect(records.at(-1)).toMatchObject({ event: 'admin_refused', user: 'jane', code: 'overloaded' })
 })
 
+test('who asks for a day, as often as may be, does not fill the ledger; the next record says of how many calls it stands', async () => {
+  let calls = 0
+  for (let minute = 0; minute < 24 * 60; minute += 1) {
+    calls += (await codesOf(60, 'jane')).filter((code) => code === 'ok').length
+    await clock.advance(60_000)
+  }
+  const records = ledger.events.filter(({ event }) => event === 'admin_called')
+  expect(calls).toBe(24 * 60 * 60)
+  expect(records.length).toBeLessThan(20_000)
+  const unrecorded = records.reduce((sum, record) => sum + Number(record['unrecorded'] ?? 0), 0)
+  expect(calls - records.length - unrecorded).toBeLessThan(60)
+  expect((await codesOf(1, 'joe')).length).toBe(1)
+  expect(ledger.events.at(-1)).toMatchObject({ event: 'admin_called', user: 'joe' })
+})
+
 test('metadata that says twice who calls is refused', async () => {
   const metadata = new Metadata()
   metadata.add('authorization', 'Bearer jane')

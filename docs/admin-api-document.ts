@@ -99,7 +99,7 @@ Tokens are refused with the codes \`token_…\` of [errors.md](errors.md), what 
 
 ## What is recorded
 
-Each call is a record of the audit chain: \`admin_called\` with \`user\`, \`shownBy\` (\`token\` or \`svid\`), \`credential\` (the token's \`JTI=…\`, by which the API server's own audit log knows it), \`method\`, \`verb\`, \`resource\`, \`namespace\`, \`target\`, \`peer\`; or \`admin_refused\` with \`code\` and \`reason\` as well. Of who has not shown who it is only \`method\`, \`peer\` and \`code\` are put down, one a second in the long run; \`suppressed\` says how many were not.
+Each call is a record of the audit chain: \`admin_called\` with \`user\`, \`shownBy\` (\`token\` or \`svid\`), \`credential\` (the token's \`JTI=…\`, by which the API server's own audit log knows it), \`method\`, \`verb\`, \`resource\`, \`namespace\`, \`target\`, \`peer\`; or \`admin_refused\` with \`code\` and \`reason\` as well. Of who has not shown who it is only \`method\`, \`peer\` and \`code\` are put down, one a second in the long run; \`suppressed\` says how many were not. Of a caller that is let in more than 500 times at once, or once in five seconds in the long run (of all callers: 5000, and two a second), the rest is served and counted: \`unrecorded\` in the next \`admin_called\`.
 
 ## Lists
 

@@ -270,4 +270,28 @@ export const ATTACK_GUARDS: readonly Guard[] = [
     test: 'agent/broker-client/broker-link.test.ts',
     title: 'a bundle that is behind what is known takes nothing back',
   },
+  {
+    invariant: 'admin: calls that are let in do not fill the ledger',
+    file: 'broker/admin/admin-audit.ts',
+    find: '    if (this.#recordedUser.take(caller.user.name) > 0 || this.#recorded.take() > 0) {',
+    replace: "    if (caller.user.name === '') {",
+    test: 'broker/admin/admin-guard.test.ts',
+    title: 'who asks for a day',
+  },
+  {
+    invariant: 'invariant 6: a token file that is none is not repeated',
+    file: 'cli/session/session.ts',
+    find: '  if (token.length <= MAX_TOKEN_CHARACTERS && TOKEN.test(token)) return token',
+    replace: '  if (token.length <= MAX_TOKEN_CHARACTERS || TOKEN.test(token)) return token',
+    test: 'cli/run.test.ts',
+    title: 'invariant 6',
+  },
+  {
+    invariant: 'terminal: what others wrote forges no line',
+    file: 'cli/output/terminal.ts',
+    find: "  return printable(text.replaceAll(/\\s*\\n\\s*/g, ' '))",
+    replace: '  return printable(text)',
+    test: 'cli/output/check-report.test.ts',
+    title: 'what others wrote stays in its line',
+  },
 ]

@@ -130,8 +130,9 @@ async function fillCluster(stage: Stage, cluster: Cluster, count: number): Promi
   stage.onStop(await installDefinitions(cluster))
   await cluster.createNamespace(NAMESPACE)
   stage.onStop(async () => {
-    await cluster.kubectl(['delete', 'pods', '--all', '-n', NAMESPACE, '--grace-period=0', '--force', '--wait=false'])
-    await cluster.kubectl(['delete', 'namespace', NAMESPACE, '--timeout=300s'])
+    await deleteAll(cluster, PODS)
+    await deleteAll(cluster, TEMPLATES_PATH)
+    await cluster.deleteNamespace(NAMESPACE)
   })
   for (let index = 0; index < ACCOUNTS; index += 1) {
     const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: accountOf(index) } }
@@ -145,4 +146,13 @@ async function fillCluster(stage: Stage, cluster: Cluster, count: number): Promi
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work))
+}
+
+/** Page by page: kubectl asks for each object by itself, and all at once take longer than a request may. */
+async function deleteAll(cluster: Cluster, path: string): Promise<void> {
+  for (;;) {
+    await cluster.api('DELETE', `${path}?limit=500&gracePeriodSeconds=0`)
+    const { items } = await cluster.api<{ items: readonly unknown[] }>('GET', `${path}?limit=1`)
+    if (items.length === 0) return
+  }
 }

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { attestedNode, newCsr, podFacts, tokenFor } from '../test/fakes/node-client.ts'
 import { auditRecords } from '../test/fakes/audit-records.ts'
-import { runningBroker } from '../test/fakes/running-broker.ts'
+import { brokerConfig, brokerFolder, runningBroker } from '../test/fakes/running-broker.ts'
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
@@ -43,6 +43,15 @@ test('the tokens of one pod are good for so many SVIDs and no more', async () =>
 test('a node asks for so many SVIDs and no more', async () => {
   const { ask } = await started({ issuance: { perNode: { burst: 2, perSecond: 1 } } })
   expect((await ask(5)).filter((outcome) => outcome === 'svid')).toHaveLength(2)
+})
+
+test('by default a node that asks all day writes about a gigabyte into the ledger, which has two in the chart', async () => {
+  const { issuance } = brokerConfig(brokerFolder())
+  const bytesOfAnIssuance = 1_200
+  expect(issuance.perNode.perSecond * bytesOfAnIssuance * 24 * 3600).toBeLessThan(1.1e9)
+  // Two renewals of 250 pods at the shortest life that there is by default.
+  expect(issuance.perNode.perSecond).toBeGreaterThan((2 * 250) / (issuance.minTtl / 2 / 1000))
+  expect(issuance.perNode.burst).toBeGreaterThan(2 * 250)
 })
 
 test('an agent that says of too many SVIDs at once that they have ended loses its stream, and the ledger does not grow', async () => {

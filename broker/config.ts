@@ -77,8 +77,8 @@ const issuance = z.strictObject({
   maxConcurrent: between(1, 10_000).default(128).describe('SVIDs that are worked on at the same time.'),
   maxQueued: between(0, 100_000).default(5_000).describe('Requests that wait for their turn; more get a retry time.'),
   maxWait: duration.default(10_000).describe('The longest wait for a turn.'),
-  perNode: rate(2_000, 200).describe('SVIDs that the agent of one node may ask for.'),
-  perPod: rate(50, 2).describe('SVIDs that may be asked for with the tokens of one pod.'),
+  perNode: rate(2_000, 10).describe('SVIDs that the agent of one node may ask for.'),
+  perPod: rate(50, 1).describe('SVIDs that may be asked for with the tokens of one pod.'),
   maxConcurrentReviews: between(1, 1000).default(32).describe('TokenReviews at the same time.'),
   maxQueuedReviews: between(0, 100_000).default(1_000).describe('TokenReviews that wait.'),
 })

@@ -3,7 +3,7 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import { type RateLimits, TokenBuckets } from '../../core/runtime/token-bucket.ts'
 
 /**
- * How many SVIDs a node and a pod may ask for: far more than any needs, and far less than it takes to fill the ledger or
+ * How many SVIDs a node and a pod may ask for: more than any needs, and less than it takes to fill the ledger in hours or
  * to keep the others waiting.
  */
 export class IssuanceRates {

@@ -26,8 +26,9 @@ let queries: SqliteQueries
 
 beforeAll(async () => {
   const file = join(mkdtempSync(join(tmpdir(), 'fuzz-')), 'ledger.sqlite')
-  ledger = await SqliteLedger.open({ file, auditKey: { id: 'one', key: new Uint8Array(32) }, clock })
-  queries = new SqliteQueries(file, clock)
+  const auditKey = { id: 'one', key: new Uint8Array(32) }
+  ledger = await SqliteLedger.open({ file, auditKey, clock })
+  queries = new SqliteQueries(file, clock, auditKey)
   const pod = { namespace: 'shop', name: 'cart-0', uid: 'uid-1', serviceAccount: 'cart' }
   const serial = () => serialToHex(newSerialNumber(clock, systemRandom))
   await ledger.intend(Array.from({ length: 20 }, () => anIntent({ serialNumber: serial(), pod })))

@@ -187,7 +187,7 @@ test('what finds nothing has looked at everything', async () => {
 
 test('a file that is no ledger is an answer, and a closed one is asked no more', async () => {
   writeFileSync(`${file}.other`, 'not a database'.repeat(1000))
-  const other = new SqliteQueries(`${file}.other`, clock)
+  const other = new SqliteQueries(`${file}.other`, clock, auditKey)
   await expect(other.identity('00')).rejects.toMatchObject({ code: 'store_corrupt' })
   await other.close()
   await expect(other.identity('00')).rejects.toMatchObject({ code: 'store_unavailable' })

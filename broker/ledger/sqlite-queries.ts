@@ -35,7 +35,7 @@ export class SqliteQueries implements LedgerQueries {
   #id = 0
 
   /** @param auditKey what records are checked with before they are served. */
-  constructor(file: string, clock: Clock, auditKey?: AuditKey) {
+  constructor(file: string, clock: Clock, auditKey: AuditKey) {
     this.#data = { file, auditKey }
     this.#clock = clock
   }

@@ -40,8 +40,8 @@ if (port === null) throw new TypeError('this file runs as a worker')
 
 export interface QueryWorkerData {
   readonly file: string
-  /** What the records are chained with; without it they are served as they stand. */
-  readonly auditKey?: AuditKey | undefined
+  /** What the records are chained with. */
+  readonly auditKey: AuditKey
 }
 
 const { file, auditKey } = workerData as QueryWorkerData
@@ -92,6 +92,5 @@ function answer(from: DatabaseSync, asked: LedgerQuestion): LedgerAnswers[Ledger
 
 /** Whoever writes the file can put records in: what is served as one of ours must be linked as ours are. */
 function checkRecords(from: DatabaseSync, rows: readonly AuditRecordRow[]): void {
-  if (!auditKey) return
   for (const { seq } of rows) recordAt(from, auditKey, seq)
 }

@@ -5,6 +5,7 @@ import { jsonText } from '../output/json.ts'
 import { fields } from '../output/table.ts'
 import { instant, instantAndSpan } from '../output/time.ts'
 import type { Session } from '../session/session.ts'
+import { authoritiesForPod } from '../svid/pod-authorities.ts'
 import {
   AUTHORITIES_FILE,
   certificatesOf,
@@ -30,7 +31,7 @@ export function addSvidCommand(program: Command, context: CommandContext): void 
     .command('show')
     .summary('the SVID of a volume, a file, a Workload API socket or a pod')
     .description(
-      'Shows an SVID and whether the bundle beside it vouches for it: of a folder with tls.crt, a PEM file, the socket of a Workload API, or a running pod (its public files, read with cat in its container). A key is compared, and never shown.',
+      'Shows an SVID and whether the bundle beside it vouches for it: of a folder with tls.crt, a PEM file, the socket of a Workload API, or a running pod (its public files, read with cat in its container, and held to the published trust bundle). A key is compared, and never shown.',
     )
     .argument('[path]', 'a folder, a PEM file or a socket')
     .option('--pod <namespace/name>', 'of this pod; without a namespace that of --namespace')
@@ -76,7 +77,7 @@ async function inPod(text: string, session: Session): Promise<FoundSvid> {
   return {
     source: `pod ${namespace}/${pod}, container ${container}, ${path}`,
     chain: certificatesOf(chain),
-    authorities: certificatesOf(authorities),
+    ...(await authoritiesForPod(certificatesOf(authorities), () => session.publishedBundle())),
   }
 }
 

@@ -15,6 +15,8 @@ export interface FoundSvid {
   readonly chain: readonly Uint8Array[]
   /** PEM or DER certificates to verify it with, as they lay beside it. */
   readonly authorities?: readonly Uint8Array[] | undefined
+  /** Whose they are, where that is not plain: ends "by authority …". */
+  readonly vouching?: string | undefined
   /** Compared and never shown; `undefined` where it was not looked at. */
   readonly privateKey?: KeyObject | undefined
 }
@@ -44,7 +46,7 @@ export interface SvidReport {
  *
  * @throws {@link IdentityError} `certificate_invalid` if the leaf is no certificate.
  */
-export function svidReport({ source, chain, authorities, privateKey }: FoundSvid, at: Date): SvidReport {
+export function svidReport({ source, chain, authorities, vouching, privateKey }: FoundSvid, at: Date): SvidReport {
   const [leaf] = chain.map((der) => parseCertificate(der))
   if (!leaf) throw new IdentityError('certificate_invalid', `${source} holds no certificate`)
   return {
@@ -59,7 +61,7 @@ export function svidReport({ source, chain, authorities, privateKey }: FoundSvid
     publicKeySha256: createHash('sha256').update(leaf.spki).digest('hex'),
     authorityKeyId: leaf.authorityKeyIdentifier?.toString('hex'),
     intermediates: chain.length - 1,
-    verified: authorities && verified(chain, authorities, { leaf, at }),
+    verified: authorities && verified(chain, authorities, { leaf, at, vouching }),
     keyMatches: privateKey && spkiOf(createPublicKey(privateKey)).equals(leaf.spki),
   }
 }
@@ -67,7 +69,7 @@ export function svidReport({ source, chain, authorities, privateKey }: FoundSvid
 function verified(
   chain: readonly Uint8Array[],
   authorities: readonly Uint8Array[],
-  { leaf, at }: { readonly leaf: Certificate; readonly at: Date },
+  { leaf, at, vouching }: { readonly leaf: Certificate; readonly at: Date; readonly vouching: string | undefined },
 ): { ok: boolean; reason: string } {
   try {
     const { trustDomain } = SpiffeId.parse(leaf.uris[0] ?? '')
@@ -77,7 +79,8 @@ function verified(
       sequence: 0n,
     }
     const { chain: path } = verifyX509Svid(chain, () => bundle, at)
-    return { ok: true, reason: `by authority ${path.at(-1)?.subjectKeyIdentifier?.toString('hex') ?? ''}` }
+    const authority = path.at(-1)?.subjectKeyIdentifier?.toString('hex') ?? ''
+    return { ok: true, reason: ['by authority', authority, ...(vouching === undefined ? [] : [vouching])].join(' ') }
   } catch (error) {
     if (error instanceof IdentityError) return { ok: false, reason: error.message }
     throw error

@@ -41,6 +41,8 @@ countersign explain pod NAME --namespace NAMESPACE
 
 ## What is seen
 
+**\`helm install\` says that an object exists and cannot be imported.** It was made without Helm: by \`deploy/manifests\`, by hand, or by somebody else. \`countersign check --pre\` names it. If it is of an earlier installation of ours, \`helm install --take-ownership\` takes it over, as it is with what it holds.
+
 **A pod stays in \`ContainerCreating\`.** \`kubectl describe pod NAME\` has an event \`FailedMount\`. If it ends in \`desc = CODE: …\`, look the code up below. Else it is kubelet that speaks:
 
 | kubelet says | means |

@@ -26,6 +26,7 @@ const LAST = 'Remove it'
 
 let cluster: Cluster
 let shell: ShellSession
+let hasFailed = false
 const folder = mkdtempSync(join(tmpdir(), 'getting-started-'))
 
 /** What the document takes for granted: a cluster with the image and a default StorageClass; `kubectl` and `helm`. */
@@ -48,6 +49,8 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  if (hasFailed) await shell.run('helm uninstall countersign --namespace countersign-system --no-hooks', COMMAND_MS)
+  if (hasFailed) await shell.run('kubectl delete crd --selector app.kubernetes.io/name=countersign', COMMAND_MS)
   shell.end()
   await cluster.deleteNamespace('shop')
   for (const namespace of ['countersign-system', 'countersign-agent']) await cluster.deleteNamespace(namespace)
@@ -121,6 +124,9 @@ test('docs/operations.md installs without Helm', { timeout: 400_000 }, async () 
 
 /** Runs the commands, and holds what they print against the document. @returns all that they have printed. */
 async function follow({ heading, commands, expected }: Step): Promise<string> {
+  // What follows builds on it, and would only take long.
+  if (hasFailed) throw new Error('an earlier step has failed')
+  hasFailed = true
   let all = ''
   for (const command of commands) {
     const { exitCode, printed } = await shell.run(command, COMMAND_MS)
@@ -130,6 +136,7 @@ async function follow({ heading, commands, expected }: Step): Promise<string> {
     all += printed
   }
   expect(missingFrom(all, expected), all).toEqual([])
+  hasFailed = false
   return all
 }
 

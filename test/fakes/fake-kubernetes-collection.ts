@@ -26,7 +26,7 @@ interface Event {
 
 /**
  * One collection of an API server that can be listed in pages and watched: versions, bookmarks at a test's word, and a
- * past that is forgotten at another. `test/watched-list.cluster.test.ts` holds it to the truth.
+ * past that is forgotten at another. `test/watched-list.platform.test.ts` holds it to the truth.
  */
 export class FakeCollection {
   readonly objects = new Map<string, CollectionObject>()

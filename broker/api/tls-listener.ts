@@ -67,7 +67,8 @@ export class TlsListener {
     const { limits, accept, onRefused, clock } = options
     this.#server = createServer({
       ...contextOptions(credentials),
-      ALPNProtocols: ['h2'],
+      // Not `ALPNProtocols`: of these each connection keeps a copy, and with it a slab of 64 KiB that other buffers share.
+      ALPNCallback: ({ protocols }) => (protocols.includes('h2') ? 'h2' : undefined),
       requestCert: true,
       // A certificate that OpenSSL does not like is judged by us all the same, so that every refusal has its code.
       rejectUnauthorized: false,

@@ -71,7 +71,9 @@ function signedPart(der: Buffer): Buffer {
 function blank(signed: Buffer, parts: readonly Buffer[]): Known | undefined {
   const offsets = parts.map((part) => (signed.indexOf(part) === signed.lastIndexOf(part) ? signed.indexOf(part) : -1))
   if (offsets.includes(-1)) return undefined
-  const blanked = Buffer.from(signed)
+  // It stays: `Buffer.from` would keep a whole slab of what buffers share with it.
+  const blanked = Buffer.alloc(signed.length)
+  signed.copy(blanked)
   for (const [index, part] of parts.entries()) blanked.fill(0, offsets[index], (offsets[index] ?? 0) + part.length)
   return { blanked, offsets }
 }

@@ -68,7 +68,7 @@ export const PRE_CHECKS: readonly Check<PreFacts>[] = [
         if (all.length === 0) return pass('free')
         if (foreign.length === 0) return pass(`ours: ${count(all.length, 'definition')}`)
         return warn(
-          `${count(foreign.length, 'definition')} do not bear the label ${NAME_LABEL}=countersign`,
+          `${count(foreign.length, 'definition')} without the label ${NAME_LABEL}=countersign`,
           'See whose they are (kubectl get crd -o yaml); those of an older installation are kept on purpose, and may stay.',
           foreign.map(({ name }) => ({ subject: name, reason: 'not labelled as ours' })),
         )
@@ -92,7 +92,7 @@ export const PRE_CHECKS: readonly Check<PreFacts>[] = [
         ? skip('it is not known whether the API server serves them')
         : pass(
             valueOf(clusterTrustBundles)
-              ? 'served: set bundle.clusterTrustBundle to use them'
+              ? 'served: bundle.clusterTrustBundle uses them'
               : 'not served: trust travels by ConfigMap alone',
           ),
   },

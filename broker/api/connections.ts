@@ -2,6 +2,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../../core/runtime/clock.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { nameConnection } from '../../proto/named-connection.ts'
+import { Expiries } from '../sync/expiries.ts'
 import { type Caller, judgeCaller } from './caller.ts'
 import { PeerSlots } from './peer-slots.ts'
 
@@ -11,7 +12,6 @@ const MAX_PER_NODE = 8
 const ANONYMOUS_LIFE_MS = 15_000
 /** Time enough for the answer that says why. */
 const EXPIRED_GRACE_MS = 5_000
-const LONGEST_SLEEP_MS = 60_000
 
 interface Dependencies {
   readonly clock: Clock
@@ -31,12 +31,18 @@ export class Connections {
   /** By node, oldest first. */
   readonly #perNode = new Map<string, Set<TLSSocket>>()
   readonly #strangers: PeerSlots
+  /** By the wall clock, as certificates are. */
+  readonly #certificateEnds: Expiries<TLSSocket>
+  readonly #strangersEnds: Expiries<TLSSocket>
   #number = 0
 
   constructor(deps: Dependencies) {
     this.#deps = deps
     const { clock, maxAnonymous: max } = deps
     this.#strangers = new PeerSlots(clock, { max, maxPerAddress: max })
+    const expire = (socket: TLSSocket) => void socket.destroy()
+    this.#certificateEnds = new Expiries({ clock, nowMs: () => clock.now().getTime(), expire })
+    this.#strangersEnds = new Expiries({ clock, nowMs: () => clock.monotonicMs(), expire })
   }
 
   /** The caller behind `Call.peer`. */
@@ -59,12 +65,13 @@ export class Connections {
     const name = `${caller.kind === 'agent' ? caller.nodeName : address}#${this.#number}`
     nameConnection(socket, name)
     this.#callers.set(name, caller)
-    const closed = new AbortController()
+    if (caller.kind === 'agent') this.#certificateEnds.add(socket, caller.notAfter.getTime() + EXPIRED_GRACE_MS)
+    else this.#strangersEnds.add(socket, clock.monotonicMs() + ANONYMOUS_LIFE_MS)
     socket.once('close', () => {
       this.#callers.delete(name)
-      closed.abort()
+      this.#certificateEnds.delete(socket)
+      this.#strangersEnds.delete(socket)
     })
-    void this.#destroyInTime(socket, caller, closed.signal)
     inject(socket, caller.kind)
   }
 
@@ -89,22 +96,5 @@ export class Connections {
     socket.once('close', () => this.#strangers.release(socket))
     victim?.destroy()
     return victim !== socket
-  }
-
-  async #destroyInTime(socket: TLSSocket, caller: Caller, closed: AbortSignal): Promise<void> {
-    const { clock } = this.#deps
-    try {
-      if (caller.kind !== 'agent') await clock.sleep(ANONYMOUS_LIFE_MS, closed)
-      else {
-        for (;;) {
-          const left = caller.notAfter.getTime() + EXPIRED_GRACE_MS - clock.now().getTime()
-          if (left <= 0) break
-          await clock.sleep(Math.min(left, LONGEST_SLEEP_MS), closed)
-        }
-      }
-    } catch {
-      return
-    }
-    socket.destroy()
   }
 }

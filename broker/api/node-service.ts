@@ -34,9 +34,6 @@ export interface NodeServiceDependencies {
   readonly end: (nodeName: string, serialNumbers: readonly string[]) => void
 }
 
-/** Where a stream ends because its agent has nothing more to say. */
-const DONE = new Error('the agent has ended its side')
-
 /** `countersign.node.v1.NodeService`: what agents ask. Translates, decides nothing. */
 export function nodeService({
   attestation,
@@ -70,22 +67,13 @@ export function nodeService({
 
     async *sync(requests, call) {
       const agent = agentOf('sync', call)
-      const leaving = new AbortController()
       let says: SyncPeer['says']
       const hear = (request: SyncRequest['message']) => {
         hearAgent(request, agent, { hub, end })
         if (request.case === 'hello') says = whatItSays(request.value, clock.now())
       }
-      const opened = await readSyncRequests(requests, { clock, signal: call.signal, hear })
-      opened.ended.then(
-        () => leaving.abort(DONE),
-        (error: unknown) => leaving.abort(error),
-      )
-      try {
-        yield* hub.open({ ...agent, says }, AbortSignal.any([call.signal, leaving.signal]))
-      } catch (error) {
-        if (error !== DONE) throw error
-      }
+      const { ended } = await readSyncRequests(requests, { clock, signal: call.signal, hear })
+      yield* hub.open({ ...agent, says }, call.signal, ended)
     },
   }
 }

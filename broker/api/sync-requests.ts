@@ -23,17 +23,27 @@ export async function readSyncRequests(
   { clock, signal, hear }: Reader,
 ): Promise<{ readonly ended: Promise<void> }> {
   const iterator = requests[Symbol.asyncIterator]()
+  signal.throwIfAborted()
+  // Not `AbortSignal.any`: of it something would stay with `signal` as long as the stream is open.
   const said = new AbortController()
-  const late = clock.sleep(HELLO_TIMEOUT_MS, AbortSignal.any([said.signal, signal])).then(() => {
+  const giveUp = () => said.abort(signal.reason)
+  signal.addEventListener('abort', giveUp, { once: true })
+  const late = clock.sleep(HELLO_TIMEOUT_MS, said.signal).then(() => {
     throw new IdentityError('deadline_exceeded', 'no Hello came in time')
   })
-  const first = await Promise.race([iterator.next(), late]).finally(() => said.abort())
+  const first = await Promise.race([iterator.next(), late]).finally(() => {
+    signal.removeEventListener('abort', giveUp)
+    said.abort()
+  })
   late.catch(() => {})
   if (first.done || first.value.message.case !== 'hello') {
     throw new IdentityError('request_invalid', 'the first message of Sync is a Hello')
   }
   hear(first.value.message)
-  return { ended: readRest(iterator, hear) }
+  const ended = readRest(iterator, hear)
+  // Where the stream is refused, nobody listens any more, and the end of the call is an error here.
+  ended.catch(() => {})
+  return { ended }
 }
 
 async function readRest(iterator: AsyncIterator<SyncRequest>, hear: Reader['hear']): Promise<void> {

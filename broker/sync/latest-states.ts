@@ -12,16 +12,19 @@ export class LatestStates<K, V> {
     this.#wake?.()
   }
 
-  /** Ends the stream with `reason`, whatever waits. The first reason counts. */
-  end(reason: unknown): void {
+  /** Ends the stream with `reason`, whatever waits; without one, well. The first one counts. */
+  end(reason?: unknown): void {
     this.#end ??= { reason }
     this.#wake?.()
   }
 
-  /** One state after the other as they come; throws the reason once it has ended. */
+  /** One state after the other as they come; throws the reason once it has ended with one. */
   async *[Symbol.asyncIterator](): AsyncGenerator<V> {
     for (;;) {
-      if (this.#end) throw this.#end.reason
+      if (this.#end) {
+        if (this.#end.reason === undefined) return
+        throw this.#end.reason
+      }
       const [next] = this.#states
       if (next) {
         this.#states.delete(next[0])

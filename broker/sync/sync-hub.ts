@@ -5,6 +5,7 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import { type RevisionKind, SyncResponseSchema } from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import { Encoded } from '../../proto/grpc-method.ts'
 import { Acknowledgements } from './acknowledgements.ts'
+import { Expiries } from './expiries.ts'
 import { LatestStates } from './latest-states.ts'
 
 /** The complete state of one kind. */
@@ -18,8 +19,6 @@ type EncodedResponse = Encoded<typeof SyncResponseSchema>
 
 /** A node keeps one stream; while it replaces it, two. More are a fault. */
 const MAX_STREAMS_PER_NODE = 4
-/** The wall clock may jump while a stream is open: its end is looked at this often at the latest. */
-const LONGEST_SLEEP_MS = 60_000
 /** A message that is older than this is encoded anew, so that agents measure their clocks against a fresh time. */
 const FRESH_MS = 1_000
 
@@ -56,6 +55,8 @@ interface Current {
 export class SyncHub {
   readonly #clock: Clock
   readonly #streams = new Set<Stream>()
+  /** By the wall clock, which may jump while a stream is open. */
+  readonly #ends: Expiries<Stream>
   /** The connected nodes, and how many streams each has. */
   readonly #nodes = new Map<string, { streams: number; agent: ConnectedAgent }>()
   readonly #current = new Map<RevisionKind, Current>()
@@ -64,6 +65,14 @@ export class SyncHub {
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.#ends = new Expiries({
+      clock,
+      nowMs: () => clock.now().getTime(),
+      expire: ({ pending }) =>
+        pending.end(
+          new IdentityError('agent_certificate_expired', "the agent's SVID has expired; attest the node again"),
+        ),
+    })
   }
 
   /** Makes `revision` the state of its kind, and sends it to everybody. */
@@ -110,9 +119,14 @@ export class SyncHub {
   /**
    * The states of all kinds, then each as it changes.
    *
+   * @param ended settles when the agent has nothing more to say, which ends the stream, or with what was wrong.
    * @throws `IdentityError` `shutting_down`, `agent_certificate_expired`, `overloaded`; the reason of `signal`.
    */
-  async *open({ nodeName, notAfter, says }: SyncPeer, signal: AbortSignal): AsyncGenerator<EncodedResponse> {
+  async *open(
+    { nodeName, notAfter, says }: SyncPeer,
+    signal: AbortSignal,
+    ended?: Promise<void>,
+  ): AsyncGenerator<EncodedResponse> {
     if (this.#stopped) throw this.#stopped
     // The listener below hears of it only if it is yet to come.
     signal.throwIfAborted()
@@ -127,17 +141,19 @@ export class SyncHub {
     this.#streams.add(stream)
     const agent = { nodeName, notAfter, says, since: node?.agent.since ?? this.#clock.now() }
     this.#nodes.set(nodeName, { streams: (node?.streams ?? 0) + 1, agent })
-    const closed = new AbortController()
+    this.#ends.add(stream, notAfter.getTime())
     const abort = () => pending.end(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
-    void this.#endAt(notAfter, pending, closed.signal)
+    ended?.then(
+      () => pending.end(),
+      (error: unknown) => pending.end(error),
+    )
     for (const [kind, current] of this.#current) pending.put(kind, this.#fresh(current))
     try {
       yield* pending
     } finally {
       this.#remove(stream)
       signal.removeEventListener('abort', abort)
-      closed.abort()
     }
   }
 
@@ -149,27 +165,11 @@ export class SyncHub {
 
   #remove(stream: Stream): void {
     this.#streams.delete(stream)
+    this.#ends.delete(stream)
     const node = this.#nodes.get(stream.nodeName)
     if (!node) return
     node.streams -= 1
     if (node.streams === 0) this.#nodes.delete(stream.nodeName)
-  }
-
-  async #endAt(
-    notAfter: Date,
-    pending: LatestStates<RevisionKind, EncodedResponse>,
-    closed: AbortSignal,
-  ): Promise<void> {
-    for (;;) {
-      const left = notAfter.getTime() - this.#clock.now().getTime()
-      if (left <= 0) break
-      try {
-        await this.#clock.sleep(Math.min(left, LONGEST_SLEEP_MS), closed)
-      } catch {
-        return
-      }
-    }
-    pending.end(new IdentityError('agent_certificate_expired', "the agent's SVID has expired; attest the node again"))
   }
 
   #fresh(current: Current): EncodedResponse {

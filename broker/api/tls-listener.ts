@@ -1,5 +1,5 @@
 import { constants } from 'node:crypto'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer, type Socket } from 'node:net'
 import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { pemEncode } from '../../core/pki/pem.ts'
@@ -47,6 +47,8 @@ const LOOK_EVERY_MS = 1_000
  * asked for and judged by us, sessions never resumed (invariant 8).
  */
 export class TlsListener {
+  readonly #tcp: TcpServer
+  /** Has no port of its own: connections are handed to it. */
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   readonly #handshakes: PeerSlots
@@ -55,16 +57,17 @@ export class TlsListener {
   static async listen(credentials: ServerCredentials, options: ListenerOptions): Promise<TlsListener> {
     const listener = new TlsListener(credentials, options)
     await new Promise<void>((resolve, reject) => {
-      listener.#server.once('error', reject)
-      listener.#server.listen({ host: options.host, port: options.port }, resolve)
+      listener.#tcp.once('error', reject)
+      listener.#tcp.listen({ host: options.host, port: options.port }, resolve)
     })
     // Errors of accepting come here as well; without a listener each would end the process.
-    listener.#server.on('error', options.onError)
+    listener.#tcp.on('error', options.onError)
     return listener
   }
 
   private constructor(credentials: ServerCredentials, options: ListenerOptions) {
     const { limits, accept, onRefused, clock } = options
+    this.#tcp = createTcpServer({ noDelay: true })
     this.#server = createServer({
       ...contextOptions(credentials),
       // Not `ALPNProtocols`: of these each connection keeps a copy, and with it a slab of 64 KiB that other buffers share.
@@ -73,16 +76,15 @@ export class TlsListener {
       // A certificate that OpenSSL does not like is judged by us all the same, so that every refusal has its code.
       rejectUnauthorized: false,
       handshakeTimeout: limits.handshakeTimeoutMs,
-      noDelay: true,
     })
-    this.#server.maxConnections = limits.maxConnections
+    this.#tcp.maxConnections = limits.maxConnections
     const { maxHandshakes: max, maxHandshakesPerAddress: maxPerAddress } = limits
     this.#handshakes = new PeerSlots(clock, { max, maxPerAddress })
     /** The sockets below TLS, by what is known of them above it. */
     const raw = new Map<string, Socket>()
     const costly = new CostlyPeers(clock)
     const secured = new WeakSet<Socket>()
-    this.#server.on('connection', (socket: Socket) => {
+    this.#tcp.on('connection', (socket: Socket) => {
       const peer = socket.remoteAddress
       if (costly.isKeptOut(peer)) {
         onRefused('limit')
@@ -105,8 +107,9 @@ export class TlsListener {
         if (raw.get(name) === socket) raw.delete(name)
         if (!secured.has(socket)) costly.failed(peer, socket.bytesRead)
       })
+      this.#secureOnceHeard(socket, onRefused)
     })
-    this.#server.on('drop', () => onRefused('limit'))
+    this.#tcp.on('drop', () => onRefused('limit'))
     this.#server.on('secureConnection', (socket) => {
       const below = raw.get(nameOf(socket))
       if (below) {
@@ -131,7 +134,7 @@ export class TlsListener {
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port
+    return (this.#tcp.address() as AddressInfo).port
   }
 
   /** Shows other credentials from now on; connections that are there keep theirs. */
@@ -141,7 +144,7 @@ export class TlsListener {
 
   /** Takes no new connections. Those that are there stay. */
   stopAccepting(): void {
-    this.#server.close()
+    this.#tcp.close()
   }
 
   /** Ends every connection that is left. */
@@ -150,13 +153,31 @@ export class TlsListener {
     for (const socket of this.#sockets) socket.destroy()
   }
 
+  /**
+   * TLS begins with what has come by then: Node gives it a buffer of that size, and keeps it as long as the connection is
+   * there. Where it reads for itself, that is one of 64 KiB.
+   */
+  #secureOnceHeard(socket: Socket, onRefused: ListenerOptions['onRefused']): void {
+    // Without a listener an error of the connection would end the process.
+    socket.on('error', () => {
+      if (socket.bytesRead === 0) onRefused('handshake')
+    })
+    socket.once('readable', () => {
+      if (socket.readableLength > 0) this.#server.emit('connection', socket)
+      else {
+        onRefused('handshake')
+        socket.destroy()
+      }
+    })
+  }
+
   /** While there are handshakes, looks every now and then for those that have not begun. */
-  async #dropSilent({ clock, onRefused }: ListenerOptions): Promise<void> {
+  async #dropSilent({ clock, limits, onRefused }: ListenerOptions): Promise<void> {
     if (this.#isLooking) return
     this.#isLooking = true
     while (this.#handshakes.size > 0) {
       await clock.sleep(LOOK_EVERY_MS)
-      for (const socket of this.#handshakes.silentFor(SILENT_MS)) {
+      for (const socket of this.#handshakes.silentFor(Math.min(SILENT_MS, limits.handshakeTimeoutMs))) {
         onRefused('timeout')
         socket.destroy()
       }

@@ -215,7 +215,7 @@ test('AE-16: a pod that does its worst holds less than 4 MiB of the agent', asyn
   const args = ['-e', HOSTILE, join(directory, 'a1'), '64', '128', BEGINNING.toString('base64')]
   const peer = spawn(process.execPath, args, { env: { FETCH: JSON.stringify(FETCH) }, stdio: 'ignore' })
   try {
-    await vi.waitFor(() => expect(endpoint.connectionCount).toBe(MAX_CONNECTIONS), 5_000)
+    await vi.waitFor(() => expect(endpoint.connectionCount).toBe(MAX_CONNECTIONS), 20_000)
     await systemClock.sleep(1_000)
     const grown = heldBytes() - before
     expect(grown / 2 ** 20).toBeLessThan(4)

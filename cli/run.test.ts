@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { pemEncode } from '../core/pki/pem.ts'
 import { IdentityError } from '../core/runtime/errors.ts'
 import { systemClock } from '../core/runtime/system-clock.ts'
 import { encodeBundleDocument } from '../core/spiffe/bundle-document.ts'
@@ -16,6 +17,7 @@ import { FakeAdmin, type FakeAdminOptions } from '../test/fakes/fake-admin.ts'
 import { FakeBrokerAuthorities } from '../test/fakes/fake-broker-authorities.ts'
 import { FakeKubernetes } from '../test/fakes/fake-kubernetes.ts'
 import { runCli } from '../test/fakes/run-cli.ts'
+import { svidFor } from '../test/fakes/workload-identities.ts'
 
 const trustDomain = TrustDomain.parse('prod.example')
 const authorities = await FakeBrokerAuthorities.create(trustDomain, systemClock)
@@ -310,6 +312,19 @@ describe('commands', () => {
     expect((await cli('bundle', 'show')).out).toMatch(/Trust domain: +prod\.example/)
   })
 
+  test('bundle show: what is no bundle is named', async () => {
+    const leaf = join(directory, 'leaf.pem')
+    const { chain } = await svidFor(authorities, 'cart')
+    writeFileSync(leaf, chain.map((der) => pemEncode('CERTIFICATE', der)).join(''))
+    expect(await runCli(['bundle', 'show', leaf])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(`${leaf} is no trust bundle`) as string,
+    })
+    expect((await runCli(['bundle', 'show', directory])).err).toContain('it is a folder')
+    writeFileSync(leaf, 'nonsense')
+    expect((await runCli(['bundle', 'show', leaf])).err).toContain(`pem_invalid: ${leaf}: `)
+  })
+
   test('explain pod: every step, and 1 if there is no identity', async () => {
     const good = await cli('-n', 'shop', 'explain', 'pod', 'cart-1')
     expect(good.code).toBe(0)
@@ -391,6 +406,14 @@ describe('exit codes', () => {
     const ended = await runCli([...args])
     expect(ended.code).toBe(code)
     expect(ended.err).toContain(says)
+  })
+
+  test('no kubeconfig anywhere', async () => {
+    vi.stubEnv('KUBECONFIG', '')
+    vi.stubEnv('HOME', directory)
+    const ended = await runCli(['status'])
+    vi.unstubAllEnvs()
+    expect(ended).toMatchObject({ code: 2, err: expect.stringContaining('there is no kubeconfig') as string })
   })
 
   test('an unknown context', async () => {

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { parseCertificate } from '../../core/pki/certificate.ts'
@@ -49,9 +50,12 @@ async function bundleOf(file: string | undefined, { configMap }: Flags, session:
   const { trustDomain } = session.options
   if (file !== undefined) {
     const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      throw new IdentityError('config_invalid', `${file} cannot be read: ${error.code ?? 'error'}`)
+      throw new IdentityError(
+        'config_invalid',
+        `${file} cannot be read: ${error.code === 'EISDIR' ? 'it is a folder' : (error.code ?? 'error')}`,
+      )
     })
-    return readTrustBundle(text, trustDomain)
+    return bundleIn(file, text, trustDomain)
   }
   if (configMap) {
     const published = await session.publishedBundle()
@@ -66,6 +70,20 @@ async function bundleOf(file: string | undefined, { configMap }: Flags, session:
   return x509Bundle(TrustDomain.parse(answer.trustDomain), answer.x509Authorities.map(parseCertificate), {
     sequence: answer.sequence,
   })
+}
+
+/** The bundle of a file, which messages name; a certificate that may sign nothing is not taken for an authority. */
+function bundleIn(file: string, text: string, trustDomain: TrustDomain | undefined): X509Bundle {
+  let bundle: X509Bundle
+  try {
+    bundle = readTrustBundle(text, trustDomain)
+  } catch (error) {
+    if (error instanceof IdentityError) throw new IdentityError(error.code, `${file}: ${error.message}`)
+    throw error
+  }
+  if (!bundle.authorities.every(({ der }) => new X509Certificate(der).ca))
+    throw new IdentityError('bundle_invalid', `${file} is no trust bundle: it holds a certificate of no authority`)
+  return bundle
 }
 
 function rendered(bundle: X509Bundle, { pem, document }: Flags, { json, now }: { json: boolean; now: Date }): string {

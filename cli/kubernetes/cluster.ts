@@ -11,6 +11,9 @@ import type {
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { kubernetesError } from './kubernetes-error.ts'
 
+/** What the client takes where it finds no kubeconfig at all: nobody's cluster. */
+const NOWHERE = 'http://localhost:8080'
+
 /** Which cluster, and who asks: kubectl's flags with kubectl's meaning. */
 export interface ClusterOptions {
   readonly kubeconfig?: string | undefined
@@ -62,6 +65,11 @@ export async function openCluster({ kubeconfig, context, requestTimeoutMs }: Clu
     config.setCurrentContext(context)
   }
   const server = config.getCurrentCluster()?.server
+  if (kubeconfig === undefined && server === NOWHERE)
+    throw new IdentityError(
+      'config_invalid',
+      'there is no kubeconfig: neither KUBECONFIG nor ~/.kube/config names a cluster; give --kubeconfig',
+    )
   if (server === undefined)
     throw new IdentityError('config_invalid', 'no cluster is configured: give --kubeconfig, and a --context of it')
   const configuration = client.createConfiguration({

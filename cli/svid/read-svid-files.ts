@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pemDecode } from '../../core/pki/pem.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { FoundSvid } from './svid-report.ts'
@@ -34,11 +34,17 @@ export async function readSvidDirectory(directory: string): Promise<FoundSvid> {
   }
 }
 
-/** The SVID of one PEM file: certificates, and perhaps their key (`credential-bundle.pem`). */
+/** The SVID of one PEM file: certificates, and perhaps their key (`credential-bundle.pem`), with the `ca.crt` beside it. */
 export async function readSvidFile(file: string): Promise<FoundSvid> {
   const found = await text(file)
   const hasKey = pemDecode(found).some(({ label }) => label.endsWith('PRIVATE KEY'))
-  return { source: file, chain: certificatesOf(found), ...(hasKey && { privateKey: privateKeyOf(found, file) }) }
+  const authorities = await optional(join(dirname(file), AUTHORITIES_FILE))
+  return {
+    source: file,
+    chain: certificatesOf(found),
+    ...(authorities !== undefined && { authorities: certificatesOf(authorities) }),
+    ...(hasKey && { privateKey: privateKeyOf(found, file) }),
+  }
 }
 
 /** DER of the certificates of a PEM text. */

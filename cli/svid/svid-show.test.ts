@@ -97,6 +97,13 @@ test('a file with chain and key', async () => {
   expectNoKey(out)
 })
 
+test('a file of a volume is held to the bundle beside it', async () => {
+  const { code, out } = await runCli(['svid', 'show', join(directory, 'good', 'tls.crt')])
+  expect(code).toBe(0)
+  expect(out).toMatch(/Verified: +yes, by authority/)
+  expect((await runCli(['svid', 'show', join(directory, 'foreign', 'tls.crt')])).code).toBe(1)
+})
+
 test('a file that is damaged is never quoted', async () => {
   const file = join(directory, 'damaged.pem')
   writeFileSync(file, `${chainPem(cart)}${pemEncode('PRIVATE KEY', cart.privateKey.subarray(0, 40))}`)

@@ -48,6 +48,7 @@ let existing: Set<string>
 let deliveries: Map<string, FakeDelivery>
 let admitted: [string, Readers, when: 'made' | 'later'][]
 let namesFile: string
+const log = createLog('test', 'silent')
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'declared-'))
@@ -72,7 +73,7 @@ beforeEach(async () => {
       },
       delivered: new DeliveredNames(namesFile),
       clock,
-      log: createLog('test', 'silent'),
+      log,
     },
   )
 })
@@ -185,11 +186,15 @@ test('what a former run delivered is opened to those whom the declaration says n
   await reread(() => expect(admitted).toContainEqual(['cart', 'owner', 'later']))
 })
 
-test('who is refused is tried again with the next reading', async () => {
+test('who is refused is tried again with the next reading, and each reason told once', async () => {
+  const warn = vi.spyOn(log, 'warn')
   target.refuse = new IdentityError('template_not_matched', 'no')
   await declare('cart')
   declared.start()
-  await reread(() => expect(target.calls.length).toBeGreaterThan(1))
+  await reread(() => expect(target.calls.length).toBeGreaterThan(2))
+  expect(warn).toHaveBeenCalledTimes(1)
+  target.refuse = new IdentityError('template_ambiguous', 'two')
+  await reread(() => expect(warn).toHaveBeenCalledTimes(2))
   target.refuse = undefined
   await reread(() => expect(target.held.has('cart')).toBe(true))
 })

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/runtime/clock.ts'
+import type { ErrorCode } from '../../core/runtime/error-codes.ts'
 import { codeOf } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import type { Readers } from '../volume/readers.ts'
@@ -53,6 +54,8 @@ export class DeclaredWorkloads {
   readonly #dependencies: Dependencies
   readonly #known = new Map<string, Known>()
   readonly #adding = new Set<string>()
+  /** The code that each was refused with last, until it is served. */
+  readonly #refused = new Map<string, ErrorCode>()
   readonly #stopping = new AbortController()
   #problems: readonly string[] = []
   #loop: Promise<void> | undefined
@@ -153,9 +156,17 @@ export class DeclaredWorkloads {
       .add(id)
       .then(() => target.add(request))
       .then(
-        () => log.info({ workload: id }, 'a declared workload has its identity'),
-        (error: unknown) =>
-          log.warn({ workload: id, code: codeOf(error), err: error }, 'a workload has no identity yet'),
+        () => {
+          this.#refused.delete(id)
+          log.info({ workload: id }, 'a declared workload has its identity')
+        },
+        (error: unknown) => {
+          const code = codeOf(error)
+          // It is tried again with every reading: told once for each reason.
+          const level = this.#refused.get(id) === code ? 'debug' : 'warn'
+          this.#refused.set(id, code)
+          log[level]({ workload: id, code, err: error }, 'a workload has no identity yet')
+        },
       )
       .finally(() => this.#adding.delete(id))
   }
@@ -177,6 +188,7 @@ export class DeclaredWorkloads {
 
   #remove(id: string): Promise<void> {
     this.#known.delete(id)
+    this.#refused.delete(id)
     return this.#end(id, () => this.#dependencies.target.remove(id))
   }
 

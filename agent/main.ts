@@ -11,7 +11,7 @@ function asked(args: readonly string[]): AgentConfig | string {
   const { command, configFile, settings } = parseCommandLine(args)
   if (command === 'help') return USAGE
   const config = readAgentConfig(configFile, settings)
-  return command === 'config-check' ? 'ok' : config
+  return command === 'config-check' ? `${configFile ?? 'the flags'}: ok` : config
 }
 
 async function run(config: AgentConfig): Promise<void> {

@@ -62,6 +62,6 @@ function fail(log: Log, error: unknown): never {
 try {
   await main(readCommand(process.argv.slice(2)))
 } catch (error) {
-  process.stderr.write(`${error instanceof IdentityError ? error.message : String(error)}\n`)
+  process.stderr.write(`${error instanceof IdentityError ? `${codeOf(error)}: ${error.message}` : String(error)}\n`)
   process.exit(2)
 }

@@ -30,7 +30,7 @@ test.for([
   { name: 'aliases that multiply', text: `a: &a [1]\n${bomb()}`, says: 'x.yaml:\n' },
   { name: 'a tag that nobody knows', text: 'name: !!js/function a\nttl: 5m', says: 'Unresolved tag' },
   { name: 'a key that is no text', text: '{ a: b }: 1\nname: a\nttl: 5m', says: 'x.yaml:\n' },
-  { name: 'an empty file', text: '', says: 'x.yaml:\n  expected object, received null' },
+  { name: 'an empty file', text: '', says: 'x.yaml:\n  is empty' },
   { name: 'what is missing', text: 'ttl: 5m', says: 'x.yaml:\n  name: is required' },
   {
     name: 'a text where a section is wanted',

@@ -78,6 +78,7 @@ export function checkDocument<S extends z.ZodType>(
   } catch {
     return { problems: [{ path: '', message: 'has too many or broken aliases' }] }
   }
+  if (plain === null) return { problems: [{ path: '', message: 'is empty' }] }
   return checkValue(plain, schema)
 }
 
@@ -90,8 +91,9 @@ export function checkValue<S extends z.ZodType>(
   return result.success ? { value: result.data } : { problems: result.error.issues.map(problemOf) }
 }
 
-/** What is missing cannot be of a wrong type; for everything else zod's own words stay. */
+/** What is missing cannot be of a wrong type, and nothing is not too small; for everything else zod's own words stay. */
 function requiredOf({ code, input }: z.core.$ZodRawIssue): string | undefined {
+  if (code === 'too_small' && input === '') return 'must not be empty'
   return code === 'invalid_type' && input === undefined ? 'is required' : undefined
 }
 

@@ -63,11 +63,11 @@ kubectl -n countersign-system port-forward deploy/countersign-broker 9090 &   # 
 curl localhost:9090/readyz
 \`\`\`
 
-**The broker restarts again and again.** The last line of \`kubectl -n countersign-system logs deploy/countersign-broker --previous\` has a code.
+**The broker restarts again and again.** \`kubectl -n countersign-system logs deploy/countersign-broker --previous\` ends with a code, and what is wrong.
 
 **A peer gets more or less than it should.** Countersign says who somebody is, not what they may do. Compare the ID (\`countersign svid show\`) with what the other side expects.
 
 ## Where codes are
 
-Every refusal carries its code: before the colon of a gRPC message and of an event, as \`code\` in a line of the log and in an audit record, as a label of \`countersign_broker_svids_refused_total\`, \`countersign_agent_renewals_total\`, \`countersign_agent_broker_failures_total\` and \`countersign_agent_csi_calls_total\`. A reason that is told twice in a row is told once in the log; the metrics count all of them. [errors.md](errors.md) has the codes in one table, with the gRPC status that each travels as.
+Every refusal carries its code: before the colon of a gRPC message and of an event, as \`code\` in a line of the log and in an audit record, as a label of \`countersign_broker_svids_refused_total\`, \`countersign_agent_renewals_total\`, \`countersign_agent_broker_failures_total\` and \`countersign_agent_csi_calls_total\`. What is tried again, and fails for the same reason as before, is told once in the log (what kubelet asks for, each time); the metrics count all of them. [errors.md](errors.md) has the codes in one table, with the gRPC status that each travels as.
 `

@@ -232,6 +232,7 @@ function lookStep({ world, report }: Stage): void {
     says: 'With --keep all of this stays, to be looked at; without it, it is gone now (npm run demo -- --keep).',
     facts: {
       files: `ls -l ${world.volume(cart)}`,
+      svid: `npm run --silent countersign -- svid show ${world.volume(cart)}`,
       certificate: `openssl x509 -in ${join(world.volume(cart), 'tls.crt')} -noout -text`,
       ledger: ledgerOf(world),
       logs: world.path('logs'),

@@ -3,6 +3,7 @@ import { type AddressInfo, createServer as createTcpServer, type Server as TcpSe
 import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { pemEncode } from '../../core/pki/pem.ts'
+import { cannotListen } from '../../core/runtime/listening.ts'
 import { CostlyPeers } from './costly-peers.ts'
 import { PeerSlots } from './peer-slots.ts'
 import { isErrno } from './socket-error.ts'
@@ -57,7 +58,7 @@ export class TlsListener {
   static async listen(credentials: ServerCredentials, options: ListenerOptions): Promise<TlsListener> {
     const listener = new TlsListener(credentials, options)
     await new Promise<void>((resolve, reject) => {
-      listener.#tcp.once('error', reject)
+      listener.#tcp.once('error', (error) => reject(cannotListen(options, error)))
       listener.#tcp.listen({ host: options.host, port: options.port }, resolve)
     })
     // Errors of accepting come here as well; without a listener each would end the process.

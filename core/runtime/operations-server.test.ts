@@ -19,6 +19,14 @@ const get = async (path: string, method = 'GET') => {
 
 test('is alive', async () => expect(await get('/livez')).toEqual({ status: 200, body: 'ok\n' }))
 
+test('an address that is taken is a wrong setting', async () => {
+  const address = { host: '127.0.0.1', port: server.port }
+  await expect(startOperationsServer(address, { registry, notReady: () => [] })).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: `cannot listen on 127.0.0.1:${server.port}: EADDRINUSE`,
+  })
+})
+
 test('is ready, or says why not', async () => {
   expect(await get('/readyz')).toMatchObject({ status: 200 })
   reasons = ['the ledger is locked', 'no authority']

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Registry } from 'prom-client'
+import { cannotListen } from './listening.ts'
 
 /** Not by `import`: that would read every export of node:http, WebSocket among them, which is 15 MiB of undici. */
 const { createServer } = process.getBuiltinModule('node:http')
@@ -46,7 +47,7 @@ export async function startOperationsServer(
     socket.once('close', () => open.delete(socket))
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', (error) => reject(cannotListen(address, error)))
     server.listen(address.port, address.host, resolve)
   })
   // What fails later (no descriptors left, for example) passes; without a listener it would end the process.

@@ -24,6 +24,8 @@ ${program.description()} In a cluster that Countersign is installed in it finds 
 
 It is also a kubectl plugin: with \`kubectl-countersign\` on the PATH, \`kubectl countersign check\`. From a checkout: \`npm run --silent countersign -- check\`.
 
+A cluster administrator needs nothing more. For anybody else the chart has roles that are bound to nobody (\`admin.enabled\`): bind the ClusterRole \`countersign-cli-user\` in the whole cluster, and the Roles of that name in the namespaces \`countersign-system\` and \`countersign-agent\`. What the broker itself tells to whom, down to one namespace, is in [admin-api.md](admin-api.md#what-they-may). \`svid show\` of files and sockets, and \`bundle show\` of a file, need no cluster.
+
 ## Flags of every command
 
 ${optionsOf(program)}

@@ -9,7 +9,7 @@ import { identityTemplateSchema } from '../broker/registration/identity-template
 export function configurationDocument(): string {
   return `# Configuration
 
-Made from the schemas by \`npm run generate\`. Files are YAML. Unknown keys are errors, and all problems of a file are listed together: \`node broker/main.ts config-check FILE\`, \`node agent/main.ts config-check FILE\`. Durations are texts with a unit, such as \`90s\`, \`30m\` or \`1h30m\`. Secrets are named by the path of their file. For development both programs start from flags alone (\`--help\` lists them).
+Made from the schemas by \`npm run generate\`. Files are YAML. Unknown keys are errors, and all problems of a file are listed together: \`node broker/main.ts config-check FILE\`, \`node agent/main.ts config-check FILE\`. (Settings that contradict each other are told once each is right by itself; of the files that are named only the broker's templates are read before the start.) Durations are texts with a unit, such as \`90s\`, \`30m\` or \`1h30m\`. Secrets are named by the path of their file. For development both programs start from flags alone (\`--help\` lists them).
 
 ## Broker
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -44,6 +44,15 @@ test('everything is there after a restart, and the chain goes on', async () => {
   ledger.record({ event: 'broker_started' })
   await ledger.intend([anIntent({ serialNumber: '99' })])
   expect(await ledger.verify()).toBe(5)
+  await ledger.close()
+})
+
+test('nobody but its owner may read what was issued to whom', async () => {
+  const file = newFile()
+  const ledger = await openFile(file)
+  await ledger.intend([anIntent({ serialNumber: '01' })])
+  const modes = [file, `${file}-wal`, `${file}-shm`].map((path) => statSync(path).mode & 0o777)
+  expect(modes).toEqual([0o600, 0o600, 0o600])
   await ledger.close()
 })
 

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { type AuditKey, type ChainedRecord, ChainVerifier, genesis, isSame, prunedSeal } from './audit-chain.ts'
@@ -20,6 +21,7 @@ const CHECKED_AT_START = 1000
  * @throws what SQLite throws; `IdentityError` `store_too_new`, `store_corrupt`, or `key_store_locked` if the chain has another key.
  */
 export function openDatabase({ file, auditKey, maxPages }: DatabaseOptions): DatabaseSync {
+  makeForOwnerAlone(file)
   const database = new DatabaseSync(file, { timeout: 500 })
   try {
     keepOthersOut(database, file)
@@ -33,6 +35,15 @@ export function openDatabase({ file, auditKey, maxPages }: DatabaseOptions): Dat
   } catch (error) {
     database.close()
     throw error
+  }
+}
+
+/** SQLite would make a file that everybody may read; its log and its shared memory take the mode of the file. */
+function makeForOwnerAlone(file: string): void {
+  try {
+    closeSync(openSync(file, 'ax', 0o600))
+  } catch {
+    // It is there, or cannot be made: SQLite says which.
   }
 }
 

@@ -117,7 +117,7 @@ export class Cluster {
   }
 
   /** Makes a PersistentVolume that both nodes can mount, of the default StorageClass. */
-  async createVolume(name: string, size = '2Gi'): Promise<void> {
+  async createVolume(name: string, size = '10Gi'): Promise<void> {
     await this.apply(await createVolume(name, size))
   }
 

@@ -38,9 +38,13 @@ export interface IntentRecord {
   readonly reviewed: boolean
 }
 
-export interface ConclusionRecord extends IssuanceConclusion {
+/** What became of several intents: a record of its own for each would double what an SVID costs the ledger. */
+export interface ConclusionRecord {
   readonly event: 'issuance_concluded'
+  /** When they were put down, some milliseconds after. */
   readonly at: string
+  readonly outcome: IssuanceConclusion['outcome']
+  readonly serialNumbers: readonly string[]
 }
 
 export interface EndRecord {

@@ -67,6 +67,37 @@ test('intents that arrive together are written together, each caller hears of it
   await ledger.close()
 })
 
+test('results that come one by one are put down together, as many as fit in a record', async () => {
+  const file = newFile()
+  const ledger = await openFile(file)
+  const serialNumbers = Array.from({ length: 600 }, (_, index) => String(index).padStart(4, '0'))
+  await ledger.intend(serialNumbers.map((serialNumber) => anIntent({ serialNumber })))
+  for (const serialNumber of serialNumbers) {
+    ledger.conclude([{ serialNumber, outcome: serialNumber === '0007' ? 'failed' : 'issued' }])
+  }
+  await ledger.intend([])
+  expect((await ledger.find('0007'))?.outcome).toBe('failed')
+  for (const serialNumber of ['0000', '0499', '0500', '0599']) {
+    expect((await ledger.find(serialNumber))?.outcome).toBe('issued')
+  }
+  expect(await ledger.verify()).toBe(600 + 3)
+  await ledger.close()
+})
+
+test('a result that nothing follows is put down by itself', async () => {
+  const ledger = await openFile(newFile())
+  await ledger.intend([anIntent()])
+  ledger.conclude([{ serialNumber: '40aa01', outcome: 'issued' }])
+  expect((await ledger.find('40aa01'))?.outcome).toBe('intended')
+  await expect
+    .poll(async () => {
+      await clock.advance(20)
+      return (await ledger.find('40aa01'))?.outcome
+    })
+    .toBe('issued')
+  await ledger.close()
+})
+
 test('what waits when it closes is still written', async () => {
   const file = newFile()
   const ledger = await openFile(file)

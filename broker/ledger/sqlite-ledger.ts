@@ -18,6 +18,8 @@ const MAX_WAITING_CHARACTERS = 16 * 1024 * 1024
 const LINGER_MS = 20
 /** Writes of one transaction: bounds how long the first of them waits for the last. */
 const MAX_BATCH = 2_000
+/** Results in one record: 18 KB of text. */
+const MAX_CONCLUDED = 500
 
 export interface SqliteLedgerOptions extends DatabaseOptions {
   readonly clock: Clock
@@ -37,6 +39,8 @@ export class SqliteLedger implements Ledger {
   readonly #onLost: (error: Error, count: number) => void
   /** Kind and text by turns. */
   #writes: string[] = []
+  /** Results that are waiting, by outcome: put down together. */
+  readonly #concluded = new Map<IssuanceConclusion['outcome'], string[]>()
   /** Who waits for the writes that are waiting. */
   #committed: { resolve: () => void; reject: (error: Error) => void }[] = []
   #unawaited = 0
@@ -80,11 +84,21 @@ export class SqliteLedger implements Ledger {
   }
 
   conclude(conclusions: readonly IssuanceConclusion[]): void {
-    const at = this.#clock.now().toISOString()
     for (const { serialNumber, outcome } of conclusions) {
-      const record: ConclusionRecord = { event: 'issuance_concluded', at, serialNumber, outcome }
-      this.#writeUnawaited('conclusion', record)
+      const serialNumbers = this.#concluded.get(outcome) ?? []
+      if (serialNumbers.push(serialNumber) === 1) this.#concluded.set(outcome, serialNumbers)
+      if (serialNumbers.length >= MAX_CONCLUDED) this.#writeConclusions()
     }
+    void this.#linger()
+  }
+
+  #writeConclusions(): void {
+    for (const [outcome, serialNumbers] of this.#concluded) {
+      const at = this.#clock.now().toISOString()
+      const record: ConclusionRecord = { event: 'issuance_concluded', at, outcome, serialNumbers }
+      this.#writeUnawaited('conclusion', record, serialNumbers.length)
+    }
+    this.#concluded.clear()
   }
 
   end(nodeName: string, serialNumbers: readonly string[]): void {
@@ -137,8 +151,12 @@ export class SqliteLedger implements Ledger {
     return this.#problem
   }
 
+  get #isWaiting(): boolean {
+    return this.#writes.length > 0 || this.#concluded.size > 0
+  }
+
   async #settled(): Promise<void> {
-    while (!this.#broken && (this.#writes.length > 0 || this.#isFlushing)) await this.#commit([]).catch(() => {})
+    while (!this.#broken && (this.#isWaiting || this.#isFlushing)) await this.#commit([]).catch(() => {})
   }
 
   async close(): Promise<void> {
@@ -167,13 +185,14 @@ export class SqliteLedger implements Ledger {
     })
   }
 
-  #writeUnawaited(kind: Write[0], record: object): void {
+  /** @param count of what is lost where `record` is. */
+  #writeUnawaited(kind: Write[0], record: object, count = 1): void {
     if (this.#broken || this.#writes.length >= 2 * MAX_WAITING || this.#characters > MAX_WAITING_CHARACTERS) {
-      this.#onLost(this.#unavailable(), 1)
+      this.#onLost(this.#unavailable(), count)
       return
     }
     this.#push(kind, JSON.stringify(record))
-    this.#unawaited += 1
+    this.#unawaited += count
     void this.#linger()
   }
 
@@ -187,7 +206,7 @@ export class SqliteLedger implements Ledger {
     this.#isLingering = true
     await this.#clock.sleep(LINGER_MS)
     this.#isLingering = false
-    if (this.#writes.length > 0) this.#schedule()
+    if (this.#isWaiting) this.#schedule()
   }
 
   /** Once per turn of the event loop, so that all that arrives in one turn crosses in one message. */
@@ -204,6 +223,7 @@ export class SqliteLedger implements Ledger {
     if (this.#isFlushing) return
     this.#isFlushing = true
     do {
+      this.#writeConclusions()
       if (this.#broken) break
       const writes = this.#writes
       const committed = this.#committed
@@ -226,7 +246,7 @@ export class SqliteLedger implements Ledger {
       this.#characters -= characters
       // What came meanwhile goes next, if anybody waits for it.
     } while (this.#committed.length > 0 && !this.#broken)
-    if (this.#writes.length > 0) void this.#linger()
+    if (this.#isWaiting) void this.#linger()
     this.#isFlushing = false
   }
 

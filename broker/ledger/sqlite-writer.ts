@@ -138,8 +138,8 @@ export class SqliteWriter {
     if (nodeName !== '') holders.set(nodeName, Math.max(notAfter, holders.get(nodeName) ?? 0))
   }
 
-  #conclude({ serialNumber, outcome }: ConclusionRecord): void {
-    this.#statements.conclusion.run(outcome, serialNumber)
+  #conclude({ serialNumbers, outcome }: ConclusionRecord): void {
+    for (const serialNumber of serialNumbers) this.#statements.conclusion.run(outcome, serialNumber)
   }
 
   /** Only what has ended now is put down: neither what never was, nor what is not the node's, nor what had ended before. */

@@ -1,5 +1,4 @@
 import type { CertificateTemplate } from '../../core/pki/certificate-template.ts'
-import { signCertificate } from '../../core/pki/certificate-builder.ts'
 import type { ProvenKey } from '../../core/pki/csr.ts'
 import { publicKeySha256 } from '../../core/pki/key.ts'
 import { newSerialNumber, serialToHex } from '../../core/pki/serial-number.ts'
@@ -11,7 +10,7 @@ import { x509SvidTemplate } from '../../core/spiffe/x509-svid.ts'
 import { BACKDATE_MS } from '../ca/authorities.ts'
 import type { SigningAuthorities, SigningAuthority } from '../ca/authority.ts'
 import type { IssuanceIntent, IssuanceLog } from '../ledger/ledger.ts'
-import { CertificateCheck } from './certificate-check.ts'
+import { CertificateForms } from './certificate-forms.ts'
 import type { FailPoint } from './fail-point.ts'
 
 /** Everything that was decided about a certificate before an authority is chosen. */
@@ -48,7 +47,7 @@ interface Dependencies {
 /** Steps 6 to 9 of the cycle (docs/issuance-cycle.md): the same for workloads, agents and the broker itself. */
 export class X509SvidSigner {
   readonly #deps: Dependencies
-  readonly #check = new CertificateCheck()
+  readonly #forms = new CertificateForms()
 
   constructor(deps: Dependencies) {
     this.#deps = deps
@@ -81,8 +80,7 @@ export class X509SvidSigner {
     if (failPoint) await failPoint('8 sign')
     let der: Buffer
     try {
-      der = signCertificate(template, authority.issuer)
-      this.#check.check(der, template, authority.keyId)
+      der = this.#forms.sign(template, authority)
     } catch (error) {
       ledger.conclude([{ serialNumber: serial, outcome: 'failed' }])
       throw error

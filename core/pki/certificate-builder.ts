@@ -2,8 +2,8 @@ import type { Buffer } from 'node:buffer'
 import { hash, type KeyObject } from 'node:crypto'
 import type { CertificateTemplate } from './certificate-template.ts'
 import type { Certificate } from './certificate.ts'
-import { bitString, constant, constructed, type DerNode, encodeDer, encoded, integer, sequence } from './der-encode.ts'
-import { contextTag } from './der-tags.ts'
+import { constant, constructed, type DerNode, encodeDer, encoded, integer, joined, sequence } from './der-encode.ts'
+import { contextTag, TAG } from './der-tags.ts'
 import { encodeName, isEmptyName } from './distinguished-name.ts'
 import * as extension from './extensions.ts'
 import { keyTypeOf, spkiOf } from './key.ts'
@@ -17,6 +17,7 @@ export interface Issuer {
   /** What is the same in all that it issues. */
   readonly parts: {
     readonly algorithm: DerNode
+    readonly encodedAlgorithm: Uint8Array
     readonly name: DerNode
     /** `undefined` where its certificate has no identifier, and for a certificate that signs itself. */
     readonly authorityKeyIdentifier: DerNode | undefined
@@ -38,10 +39,15 @@ export function issuerOf(certificate: Certificate, privateKey: KeyObject): Issue
  * Signs what `template` says as an X.509 v3 certificate (RFC 5280 §4.1), in DER. Whether the issuer may sign it, now and
  * for so long, is for the caller to know.
  */
-export function signCertificate(template: CertificateTemplate, { privateKey, algorithm, parts }: Issuer): Buffer {
+export function signCertificate(template: CertificateTemplate, issuer: Issuer): Buffer {
+  return signTbs(encodeTbs(template, issuer), issuer)
+}
+
+/** The TBSCertificate (RFC 5280 §4.1.2) alone. */
+export function encodeTbs(template: CertificateTemplate, { parts }: Issuer): Buffer {
   const { serialNumber, notBefore, notAfter, spki } = template
   const subject = encodeName(template.subject)
-  const tbs = encodeDer(
+  return encodeDer(
     sequence(
       VERSION_3,
       integer(serialNumber),
@@ -53,7 +59,12 @@ export function signCertificate(template: CertificateTemplate, { privateKey, alg
       extensionsOf(template, subject, parts.authorityKeyIdentifier),
     ),
   )
-  return encodeDer(sequence(encoded(tbs), parts.algorithm, bitString(signWith(algorithm, tbs, privateKey))))
+}
+
+/** The certificate around a TBSCertificate that names this issuer. */
+export function signTbs(tbs: Uint8Array, { privateKey, algorithm, parts }: Issuer): Buffer {
+  const signature = signWith(algorithm, tbs, privateKey)
+  return joined(TAG.sequence, [tbs, parts.encodedAlgorithm, joined(TAG.bitString, [WHOLE_OCTETS, signature])])
 }
 
 /** Signs `template` with the key that it certifies: a root. Its public key must be that of `privateKey`. */
@@ -61,6 +72,8 @@ export function selfSign(template: CertificateTemplate, privateKey: KeyObject): 
   return signCertificate(template, issuer(privateKey, template.spki, encodeName(template.subject), undefined))
 }
 
+/** No bit of the last octet is unused. */
+const WHOLE_OCTETS = Uint8Array.of(0)
 const VERSION_3 = constant(constructed(contextTag(0, 'constructed'), [integer(2)]))
 
 function issuer(
@@ -75,6 +88,7 @@ function issuer(
     algorithm,
     parts: {
       algorithm: constant(algorithmIdentifier(algorithm)),
+      encodedAlgorithm: encodeDer(algorithmIdentifier(algorithm)),
       name: encoded(name),
       authorityKeyIdentifier: keyIdentifier && constant(extension.authorityKeyIdentifier(keyIdentifier)),
     },
@@ -88,7 +102,7 @@ function extensionsOf(template: CertificateTemplate, subject: Uint8Array, author
     extension.keyUsage(template.keyUsage),
     extendedKeyUsage.length > 0 ? extension.extendedKeyUsage(extendedKeyUsage) : undefined,
     extension.basicConstraints(template.basicConstraints),
-    extension.subjectKeyIdentifier(keyIdentifierOf(template.spki)),
+    extension.subjectKeyIdentifier(subjectKeyIdentifierOf(template.spki)),
     authority,
     hasNames ? extension.subjectAltName({ uri, dnsNames }, isEmptyName(subject) ? 'empty' : 'present') : undefined,
   ])
@@ -98,6 +112,6 @@ function extensionsOf(template: CertificateTemplate, subject: Uint8Array, author
  * 160 bits of the SHA-256 of SubjectPublicKeyInfo. RFC 5280 §4.2.1.2 leaves the method to the issuer; so it is the
  * beginning of what revocations and the ledger know the key by, and nothing depends on SHA-1.
  */
-function keyIdentifierOf(spki: Uint8Array): Buffer {
+export function subjectKeyIdentifierOf(spki: Uint8Array): Buffer {
   return hash('sha256', spki, 'buffer').subarray(0, 20)
 }

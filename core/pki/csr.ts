@@ -6,9 +6,11 @@ import { bitString, constructed, encodeDer, encoded, integer, sequence } from '.
 import { contextTag, TAG } from './der-tags.ts'
 import { readDer } from './der.ts'
 import { keyTypeOf, readKeyType, spkiOf, type KeyType } from './key.ts'
+import { PLAIN_ALGORITHM, takePlainCsrApart } from './plain-csr.ts'
 import {
   algorithmIdentifier,
   readSignatureAlgorithm,
+  type SignatureAlgorithm,
   signatureAlgorithmFor,
   signWith,
   verifyWith,
@@ -51,6 +53,11 @@ export function parseCsr(der: Uint8Array, { maxBytes = MAX_BYTES }: { maxBytes?:
 }
 
 function readCsr(der: Uint8Array, maxBytes: number): ProvenKey {
+  const plain = der.length <= maxBytes ? takePlainCsrApart(der) : undefined
+  if (plain) {
+    checkProof(PLAIN_ALGORITHM, plain)
+    return { spki: plain.spki, keyType: 'ec-p256' }
+  }
   const request = new DerCursor(readDer(der, { maxBytes }), TAG.sequence, 'the request')
   const info = request.take(TAG.sequence, 'the information')
   const algorithm = readSignatureAlgorithm(request.takeAny('a signature algorithm'))
@@ -71,8 +78,15 @@ function readCsr(der: Uint8Array, maxBytes: number): ProvenKey {
     refuse('its signature is of another kind than its key')
   const spki = publicKey.raw
   if (signature[0] !== 0) refuse('its signature is not whole octets')
-  if (!verifyWith(algorithm, info.raw, spki, signature.subarray(1))) refuse('its signature does not prove its key')
+  checkProof(algorithm, { info: info.raw, spki, signature: signature.subarray(1) })
   return { spki, keyType }
+}
+
+function checkProof(
+  algorithm: SignatureAlgorithm,
+  { info, spki, signature }: { readonly info: Buffer; readonly spki: Buffer; readonly signature: Buffer },
+): void {
+  if (!verifyWith(algorithm, info, spki, signature)) refuse('its signature does not prove its key')
 }
 
 function refuse(what: string): never {

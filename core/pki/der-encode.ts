@@ -13,6 +13,26 @@ export function encodeDer(node: DerNode): Buffer {
   return Buffer.from(asn1.toDer(node).getBytes(), 'latin1')
 }
 
+/** One encoding out of others, without taking them apart: a header with identifier octet `tag` before the bytes of `parts`. */
+export function joined(tag: number, parts: readonly Uint8Array[]): Buffer {
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const lengthOctets = length < 0x80 ? 0 : length < 0x1_00 ? 1 : length < 0x1_00_00 ? 2 : 3
+  const der = Buffer.allocUnsafe(2 + lengthOctets + length)
+  der[0] = tag
+  // X.690 §10.1: the definite form, in the fewest octets.
+  if (lengthOctets === 0) der[1] = length
+  else {
+    der[1] = 0x80 | lengthOctets
+    der.writeUIntBE(length, 2, lengthOctets)
+  }
+  let offset = 2 + lengthOctets
+  for (const part of parts) {
+    der.set(part, offset)
+    offset += part.length
+  }
+  return der
+}
+
 /** A SEQUENCE; members that are `undefined` (OPTIONAL, DEFAULT) are left out. */
 export function sequence(...members: (DerNode | undefined)[]): DerNode {
   return constructed(TAG.sequence, members)

@@ -1,0 +1,48 @@
+import type { Buffer } from 'node:buffer'
+import { encodeTbs, type Issuer, signTbs } from '../../core/pki/certificate-builder.ts'
+import { CertificateForm } from '../../core/pki/certificate-form.ts'
+import type { CertificateTemplate } from '../../core/pki/certificate-template.ts'
+import { checkCertificate } from './certificate-check.ts'
+
+/** Identities that are remembered; each takes about 1 KiB. */
+const MAX_KNOWN = 10_000
+
+/**
+ * Signs certificates, and reads back what it signed.
+ *
+ * Encoding and reading took more than half of what an issuance allocates. So a certificate that was read back and found
+ * good becomes the form of its identity, issuer and kind of key: later ones are this one with another serial number,
+ * validity and key, and there is nothing else in them that could be wrong.
+ */
+export class CertificateForms {
+  readonly #known = new Map<string, CertificateForm>()
+
+  /** @throws {TypeError} if the certificate is not what was intended: a bug, and it does not leave the process. */
+  sign(template: CertificateTemplate, { keyId, issuer }: { readonly keyId: string; readonly issuer: Issuer }): Buffer {
+    const shape = shapeOf(template, keyId)
+    const filled = this.#known.get(shape)?.fillIn(template)
+    if (filled) return signTbs(filled, issuer)
+
+    const tbs = encodeTbs(template, issuer)
+    const der = signTbs(tbs, issuer)
+    checkCertificate(der, template)
+    const form = CertificateForm.of(tbs, template)
+    if (form) this.#learn(shape, form)
+    return der
+  }
+
+  #learn(shape: string, form: CertificateForm): void {
+    if (this.#known.size >= MAX_KNOWN) {
+      const [oldest] = this.#known.keys()
+      if (oldest !== undefined) this.#known.delete(oldest)
+    }
+    this.#known.set(shape, form)
+  }
+}
+
+/** All that a certificate says but for what a form leaves room for. An ID, a host name and an OID hold no space or comma. */
+function shapeOf(template: CertificateTemplate, keyId: string): string {
+  const { spki, uri, dnsNames, subject, basicConstraints, keyUsage, extendedKeyUsage } = template
+  const names = `${uri} ${dnsNames.join()} ${JSON.stringify(subject)}`
+  return `${keyId} ${spki.length} ${names} ${basicConstraints.isCa} ${keyUsage.join()} ${extendedKeyUsage.join()}`
+}

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { rolldown } from 'rolldown'
 import { licencesOf, packagesOf } from './packages.ts'
@@ -32,7 +32,12 @@ for (const chunk of output) {
   const program = chunk.isEntry ? PROGRAMS[chunk.name] : undefined
   const code = program ? `${firstLine(program)}\n${chunk.code.replace(/^#!.*\n/, '')}` : chunk.code
   await writeFile(join(directory, chunk.fileName), code, { mode: program ? 0o755 : 0o644 })
-  if (program) await symlink(join('..', chunk.fileName), join(directory, 'bin', chunk.name))
+  if (program) {
+    const name = join(directory, 'bin', chunk.name)
+    // A folder that was filled before is filled again.
+    await rm(name, { force: true })
+    await symlink(join('..', chunk.fileName), name)
+  }
 }
 const packages = packagesOf(modules)
 await writeFile(join(directory, 'package.json'), '{ "type": "module" }\n')

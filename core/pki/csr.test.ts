@@ -15,6 +15,7 @@ import {
   oid,
   sequence,
 } from './der-encode.ts'
+import { encodeName } from './distinguished-name.ts'
 import { generateKeyPair, KEY_TYPES, spkiOf } from './key.ts'
 import { OID } from './oid.ts'
 import { pemEncode } from './pem.ts'
@@ -81,6 +82,12 @@ test.for([
   {
     name: 'invariant 1: a signature by another key',
     csr: request({ signer: other.privateKey }),
+    code: 'csr_invalid',
+    says: 'does not prove',
+  },
+  {
+    name: 'invariant 1: a signature by another key, under a subject',
+    csr: request({ subject: encoded(encodeName({ commonName: 'cart' })), signer: other.privateKey }),
     code: 'csr_invalid',
     says: 'does not prove',
   },

@@ -39,7 +39,7 @@ function isFree(offset: number): boolean {
   return (offset >= pointAt && offset < pointAt + 64) || offset >= good.length - signature.length
 }
 
-test('any other octet anywhere else leaves it to the parser, which refuses it or reads the same', () => {
+test('invariant 10: any other octet anywhere else leaves it to the parser, which refuses it or reads the same', () => {
   for (let offset = 0; offset < good.length; offset += 1) {
     for (const octet of [0x00, 0x01, 0x7f, 0x80, 0xff, (good[offset] ?? 0) ^ 0x20]) {
       if (octet === good[offset]) continue

@@ -30,7 +30,8 @@ for (const chunk of output) {
   if (chunk.type !== 'chunk') throw new Error(`${chunk.fileName} is not JavaScript`)
   modules.push(...chunk.moduleIds)
   const program = chunk.isEntry ? PROGRAMS[chunk.name] : undefined
-  const code = program ? `${firstLine(program)}\n${chunk.code.replace(/^#!.*\n/, '')}` : chunk.code
+  const plain = inAscii(chunk.code)
+  const code = program ? `${firstLine(program)}\n${plain.replace(/^#!.*\n/, '')}` : plain
   await writeFile(join(directory, chunk.fileName), code, { mode: program ? 0o755 : 0o644 })
   if (program) {
     const name = join(directory, 'bin', chunk.name)
@@ -43,6 +44,14 @@ const packages = packagesOf(modules)
 await writeFile(join(directory, 'package.json'), '{ "type": "module" }\n')
 await writeFile(join(directory, 'LICENSES'), await licencesOf(packages))
 await writeFile(join(directory, 'sbom.cdx.json'), await billOfMaterials(REPOSITORY, packages))
+
+/**
+ * V8 keeps a program's text for as long as it runs, and in two octets a character as soon as one of them needs two: which
+ * a handful do, in strings and in the classes of regular expressions, where an escape means the same.
+ */
+function inAscii(code: string): string {
+  return code.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
 
 /** The kernel hands `env` all that follows as one word; -S takes it apart. */
 function firstLine({ nodeOptions, environment = {} }: Program): string {

@@ -1,0 +1,40 @@
+import { execFileSync } from 'node:child_process'
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { PROGRAMS } from '../deploy/image/programs.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'countersign-bundle-'))
+const BUNDLE = join(import.meta.dirname, '..', 'deploy', 'image', 'bundle.ts')
+
+beforeAll(() => {
+  // The second time the folder is full.
+  for (let turn = 0; turn < 2; turn += 1) execFileSync(process.execPath, [BUNDLE, folder], { stdio: 'pipe' })
+}, 60_000)
+
+afterAll(() => rmSync(folder, { recursive: true }))
+
+test('every program of the image is there by its name, and starts', () => {
+  for (const name of Object.keys(PROGRAMS)) {
+    const { stderr } = run(name, ['--no-such-flag'])
+    expect(stderr).toContain('--no-such-flag')
+  }
+})
+
+test('all code is ASCII, of which V8 keeps one octet a character', () => {
+  const files = globSync('*.js', { cwd: folder })
+  expect(files.length).toBeGreaterThan(3)
+  // oxlint-disable-next-line no-control-regex
+  const others = files.filter((file) => !/^[\0-\x7f]*$/.test(readFileSync(join(folder, file), 'utf8')))
+  expect(others).toEqual([])
+})
+
+function run(name: string, args: readonly string[]): { stderr: string } {
+  try {
+    execFileSync(process.execPath, [join(folder, 'bin', name), ...args], { stdio: 'pipe', timeout: 30_000 })
+    return { stderr: '' }
+  } catch (error) {
+    return { stderr: String((error as { stderr?: Buffer }).stderr) }
+  }
+}

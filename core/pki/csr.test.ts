@@ -86,7 +86,7 @@ test.for([
     says: 'does not prove',
   },
   {
-    name: 'invariant 1: a signature by another key, under a subject',
+    name: 'invariant 1: one with a subject',
     csr: request({ subject: encoded(encodeName({ commonName: 'cart' })), signer: other.privateKey }),
     code: 'csr_invalid',
     says: 'does not prove',

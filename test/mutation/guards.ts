@@ -8,7 +8,7 @@ export const GUARDS: readonly Guard[] = [
     find: '  checkProof(algorithm, { info: info.raw, spki, signature: signature.subarray(1) })\n',
     replace: '',
     test: 'core/pki/csr.test.ts',
-    title: 'invariant 1: a signature by another key, under a subject',
+    title: 'invariant 1: one with a subject',
   },
   {
     invariant: 'invariant 1: and a plain one does, too',

@@ -70,6 +70,9 @@ async function sysctls(): Promise<string[]> {
   return Object.entries(values).map(([name, value]) => `sysctl ${name}=${value}`)
 }
 
+/** Made where images are built for the first time, and the machine's own from then on. */
+const OF_BUILDAH: ReadonlySet<string> = new Set(['/etc/cni', '/etc/containers', '/var/lib/containers'])
+
 async function folders(): Promise<string[]> {
   const watched = ['/run', '/var/lib', '/var/log', '/etc', '/opt', '/usr/libexec', '/usr/lib/cni', '/tmp', '/var/tmp']
   const listed = await Promise.all(
@@ -78,6 +81,7 @@ async function folders(): Promise<string[]> {
   // Other programs make folders of their own in these places meanwhile.
   const ours = listed
     .flat()
+    .filter((path) => !OF_BUILDAH.has(path))
     .filter((path) =>
       /countersign-cluster|containerd-mount|kubelet|\/(cni|netns|pods|kubernetes|containerd|containers|xtables.*)$/.test(
         path,

@@ -80,6 +80,23 @@ test('when a publish is answered, identity and socket are there', async () => {
   expect(await askSocket()).toBe(`you are ${VOLUME_ID}\n`)
 })
 
+test('the volume is mounted while the broker is asked', async () => {
+  const [mounting, asking] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const mountTmpfs = mounter.mountTmpfs.bind(mounter)
+  mounter.mountTmpfs = async (on, sizeBytes) => {
+    mounting.resolve()
+    await asking.promise
+    return mountTmpfs(on, sizeBytes)
+  }
+  workloads.issue = async () => {
+    asking.resolve()
+    await mounting.promise
+    return delivered
+  }
+  await publish()
+  expect(await readFile(join(target(), 'tls.key'), 'utf8')).toContain('PRIVATE KEY')
+})
+
 test('30 publishes make one mount, and each brings its token', async () => {
   await Promise.all(Array.from({ length: 10 }, (_, count) => publish({ token: unsignedToken(undefined, `${count}`) })))
   for (let count = 10; count < 30; count += 1) await publish({ token: unsignedToken(undefined, `${count}`) })
@@ -122,9 +139,11 @@ describe('a first publish that fails leaves nothing', () => {
 
   test('when the mount fails', async () => {
     mounter.mountTmpfs = () => Promise.reject(new IdentityError('mount_failed', 'mount failed'))
+    // The broker would let everybody wait; nobody waits for it.
+    workloads.issue = () => new Promise(() => {})
     await expect(publish()).rejects.toMatchObject({ code: 'mount_failed' })
     await nothingLeft()
-    expect(workloads.calls).toEqual([])
+    expect(workloads.held.size).toBe(0)
   })
 
   test('when it is refused for an attribute', async () => {

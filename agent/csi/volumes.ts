@@ -116,16 +116,23 @@ export class Volumes {
   }
 
   async #firstPublish({ volumeId, target, pod, token, gid }: PublishRequest, abandoned: AbortSignal): Promise<void> {
-    const { deliverTo, records, log } = this.#dependencies
+    const { deliverTo, records, workloads, log } = this.#dependencies
     const delivery = deliverTo(target, gid)
     let holds = false
     try {
       // The record first: what is mounted without one is not found again.
       await records.save({ volumeId, targetPath: target.path, pod, gid })
       // An agent that has lost its record finds a volume that containers use: it is taken up again, never emptied.
-      holds = (await delivery.prepare()) && (await delivery.read()) !== undefined
+      holds = (await delivery.exists()) && (await delivery.read()) !== undefined
       abandoned.throwIfAborted()
-      await this.#serve(holds, { id: volumeId, pod, owner: pod.podUid, delivery, token })
+      // Mounted while the broker is asked, who takes as long; where that fails, nothing is waited for.
+      const mounted = delivery.prepare()
+      mounted.catch(() => workloads.remove(volumeId)).catch(() => {})
+      try {
+        await this.#serve(holds, { id: volumeId, pod, owner: pod.podUid, delivery, token })
+      } finally {
+        await mounted
+      }
       abandoned.throwIfAborted()
       this.#published.set(volumeId, target)
     } catch (error) {

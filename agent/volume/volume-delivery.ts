@@ -42,14 +42,9 @@ export class VolumeDelivery implements Delivery {
     return this.#inTurn(async () => (this.#volume ??= await this.#options.place.open()) !== undefined)
   }
 
-  /** Makes the volume, unless it is there. @returns whether it was. */
-  prepare(): Promise<boolean> {
-    return this.#inTurn(async () => {
-      this.#volume ??= await this.#options.place.open()
-      if (this.#volume) return true
-      await this.#prepared()
-      return false
-    })
+  /** Makes the volume, unless it is there: whatever is asked next then waits less. */
+  prepare(): Promise<void> {
+    return this.#inTurn(async () => void (await this.#prepared()))
   }
 
   write(material: Delivered): Promise<void> {

@@ -146,6 +146,23 @@ describe('a first publish that fails leaves nothing', () => {
     expect(workloads.held.size).toBe(0)
   })
 
+  test('when the mount fails, and only then is it answered', async () => {
+    mounter.mountTmpfs = () => Promise.reject(new IdentityError('mount_failed', 'mount failed'))
+    const removing = Promise.withResolvers<void>()
+    const remove = workloads.remove.bind(workloads)
+    workloads.remove = (id) => removing.promise.then(() => remove(id))
+    let isAnswered = false
+    const published = publish().finally(() => (isAnswered = true))
+    published.catch(() => {})
+    await expect.poll(() => workloads.calls).toEqual(['add'])
+    await expect.poll(() => workloads.held.size).toBe(0)
+    for (let turn = 0; turn < 10; turn += 1) await new Promise((resume) => setImmediate(resume))
+    expect(isAnswered).toBe(false)
+    removing.resolve()
+    await expect(published).rejects.toMatchObject({ code: 'mount_failed' })
+    await nothingLeft()
+  })
+
   test('when it is refused for an attribute', async () => {
     const { volumeContext } = publishRequest(root)
     await expect(publish({ volumeContext: { ...volumeContext, x: 'y' } })).rejects.toMatchObject({

@@ -127,10 +127,12 @@ export class Volumes {
       abandoned.throwIfAborted()
       // Mounted while the broker is asked, who takes as long; where that fails, nothing is waited for.
       const mounted = delivery.prepare()
-      mounted.catch(() => workloads.remove(volumeId)).catch(() => {})
+      const stopped = mounted.catch(() => workloads.remove(volumeId)).catch(() => {})
       try {
         await this.#serve(holds, { id: volumeId, pod, owner: pod.podUid, delivery, token })
       } finally {
+        // What is removed late would be the next publish's.
+        await stopped
         await mounted
       }
       abandoned.throwIfAborted()

@@ -42,9 +42,16 @@ export class VolumeDelivery implements Delivery {
     return this.#inTurn(async () => (this.#volume ??= await this.#options.place.open()) !== undefined)
   }
 
-  /** Makes the volume, unless it is there: whatever is asked next then waits less. */
+  /** Makes the volume, unless it is there. Where that fails nothing is written either, and nobody tries again. */
   prepare(): Promise<void> {
-    return this.#inTurn(async () => void (await this.#prepared()))
+    return this.#inTurn(async () => {
+      try {
+        await this.#prepared()
+      } catch (error) {
+        this.#ended = true
+        throw error
+      }
+    })
   }
 
   write(material: Delivered): Promise<void> {

@@ -233,7 +233,7 @@ export class Workloads {
     await endpoint.release(id)
     await workload.idle()
     await workload.delivery.remove()
-    this.#held.delete(id)
+    if (this.#held.get(id) === workload) this.#held.delete(id)
     if (workload.svid) broker.ended([workload.svid.serialNumber])
   }
 

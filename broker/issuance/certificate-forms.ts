@@ -4,7 +4,7 @@ import { CertificateForm } from '../../core/pki/certificate-form.ts'
 import type { CertificateTemplate } from '../../core/pki/certificate-template.ts'
 import { checkCertificate } from './certificate-check.ts'
 
-/** Identities that are remembered; each takes about 1 KiB. */
+/** Identities that are remembered of an issuer; each takes about 1 KiB. */
 const MAX_KNOWN = 10_000
 
 /**
@@ -15,34 +15,38 @@ const MAX_KNOWN = 10_000
  * validity and key, and there is nothing else in them that could be wrong.
  */
 export class CertificateForms {
-  readonly #known = new Map<string, CertificateForm>()
+  /** They go with their issuer. */
+  readonly #known = new WeakMap<Issuer, Map<string, CertificateForm>>()
 
   /** @throws {TypeError} if the certificate is not what was intended: a bug, and it does not leave the process. */
-  sign(template: CertificateTemplate, { keyId, issuer }: { readonly keyId: string; readonly issuer: Issuer }): Buffer {
-    const shape = shapeOf(template, keyId)
-    const filled = this.#known.get(shape)?.fillIn(template)
+  sign(template: CertificateTemplate, issuer: Issuer): Buffer {
+    const shape = shapeOf(template)
+    const filled = this.#known.get(issuer)?.get(shape)?.fillIn(template)
     if (filled) return signTbs(filled, issuer)
 
     const tbs = encodeTbs(template, issuer)
     const der = signTbs(tbs, issuer)
     checkCertificate(der, template)
     const form = CertificateForm.of(tbs, template)
-    if (form) this.#learn(shape, form)
+    if (form) this.#learn(issuer, shape, form)
     return der
   }
 
-  #learn(shape: string, form: CertificateForm): void {
-    if (this.#known.size >= MAX_KNOWN) {
-      const [oldest] = this.#known.keys()
-      if (oldest !== undefined) this.#known.delete(oldest)
+  #learn(issuer: Issuer, shape: string, form: CertificateForm): void {
+    const known = this.#known.get(issuer) ?? new Map<string, CertificateForm>()
+    this.#known.set(issuer, known)
+    if (known.size >= MAX_KNOWN) {
+      const [oldest] = known.keys()
+      if (oldest !== undefined) known.delete(oldest)
     }
-    this.#known.set(shape, form)
+    known.set(shape, form)
   }
 }
 
 /** All that a certificate says but for what a form leaves room for. An ID, a host name and an OID hold no space or comma. */
-function shapeOf(template: CertificateTemplate, keyId: string): string {
+function shapeOf(template: CertificateTemplate): string {
   const { spki, uri, dnsNames, subject, basicConstraints, keyUsage, extendedKeyUsage } = template
   const names = `${uri} ${dnsNames.join()} ${JSON.stringify(subject)}`
-  return `${keyId} ${spki.length} ${names} ${basicConstraints.isCa} ${keyUsage.join()} ${extendedKeyUsage.join()}`
+  const { isCa, pathLength } = basicConstraints
+  return `${spki.length} ${names} ${isCa} ${pathLength} ${keyUsage.join()} ${extendedKeyUsage.join()}`
 }

@@ -80,7 +80,7 @@ export class X509SvidSigner {
     if (failPoint) await failPoint('8 sign')
     let der: Buffer
     try {
-      der = this.#forms.sign(template, authority)
+      der = this.#forms.sign(template, authority.issuer)
     } catch (error) {
       ledger.conclude([{ serialNumber: serial, outcome: 'failed' }])
       throw error

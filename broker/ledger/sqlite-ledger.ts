@@ -92,11 +92,12 @@ export class SqliteLedger implements Ledger {
     void this.#linger()
   }
 
-  #writeConclusions(): void {
+  /** @param isDue they go with what is being written: there is room for them then, however much it is. */
+  #writeConclusions(isDue = false): void {
     for (const [outcome, serialNumbers] of this.#concluded) {
       const at = this.#clock.now().toISOString()
       const record: ConclusionRecord = { event: 'issuance_concluded', at, outcome, serialNumbers }
-      this.#writeUnawaited('conclusion', record, serialNumbers.length)
+      this.#writeUnawaited('conclusion', record, { count: serialNumbers.length, isDue })
     }
     this.#concluded.clear()
   }
@@ -186,8 +187,9 @@ export class SqliteLedger implements Ledger {
   }
 
   /** @param count of what is lost where `record` is. */
-  #writeUnawaited(kind: Write[0], record: object, count = 1): void {
-    if (this.#broken || this.#writes.length >= 2 * MAX_WAITING || this.#characters > MAX_WAITING_CHARACTERS) {
+  #writeUnawaited(kind: Write[0], record: object, { count = 1, isDue = false } = {}): void {
+    const isFull = this.#writes.length >= 2 * MAX_WAITING || this.#characters > MAX_WAITING_CHARACTERS
+    if (this.#broken || (isFull && !isDue)) {
       this.#onLost(this.#unavailable(), count)
       return
     }
@@ -223,7 +225,7 @@ export class SqliteLedger implements Ledger {
     if (this.#isFlushing) return
     this.#isFlushing = true
     do {
-      this.#writeConclusions()
+      this.#writeConclusions(true)
       if (this.#broken) break
       const writes = this.#writes
       const committed = this.#committed

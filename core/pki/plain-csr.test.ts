@@ -58,6 +58,10 @@ test.for([
   { name: 'all but its last octet', csr: good.subarray(0, -1) },
   { name: 'an octet too many', csr: Buffer.concat([good, Buffer.of(0)]) },
   { name: 'a megabyte more', csr: Buffer.concat([good, Buffer.alloc(1024 * 1024)]) },
+  {
+    name: 'a length in more octets than it needs',
+    csr: Buffer.from([...good.subarray(0, 2), 127, ...good.subarray(3, 116), 13, 0, ...Buffer.alloc(12)]),
+  },
   { name: 'an empty signature', csr: Buffer.from([...good.subarray(0, 2), 114, ...good.subarray(3, 116), 1, 0]) },
 ])('leaves $name to the parser, which refuses it', ({ csr }) => {
   expect(takePlainCsrApart(csr)).toBeUndefined()

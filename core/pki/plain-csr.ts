@@ -42,7 +42,8 @@ const SIGNATURE_AT = ALGORITHM_END + SIGNATURE_HEADER_BYTES
  */
 export function takePlainCsrApart(der: Uint8Array): PlainCsr | undefined {
   const { length } = der
-  if (length <= SIGNATURE_AT || length > HEADER_BYTES + 0xff) return undefined
+  // A shorter one has its length in one octet, a longer one in three (X.690 §10.1).
+  if (length < HEADER_BYTES + 0x80 || length > HEADER_BYTES + 0xff) return undefined
   const bytes = Buffer.from(der)
   const signature = bytes.subarray(SIGNATURE_AT)
   const isPlain =

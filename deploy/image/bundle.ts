@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { rolldown } from 'rolldown'
 import { licencesOf, packagesOf } from './packages.ts'
@@ -25,6 +25,8 @@ const bundle = await rolldown({ cwd: REPOSITORY, input: { ...sources, ...WORKERS
 const { output } = await bundle.generate({ format: 'esm', entryFileNames: '[name].js', comments: false })
 
 await mkdir(join(directory, 'bin'), { recursive: true })
+// Of a folder that was filled before, no code stays.
+for (const name of await readdir(directory)) if (name.endsWith('.js')) await rm(join(directory, name))
 const modules: string[] = []
 for (const chunk of output) {
   if (chunk.type !== 'chunk') throw new Error(`${chunk.fileName} is not JavaScript`)
@@ -50,6 +52,9 @@ await writeFile(join(directory, 'sbom.cdx.json'), await billOfMaterials(REPOSITO
  * a handful do, in strings and in the classes of regular expressions, where an escape means the same.
  */
 function inAscii(code: string): string {
+  // A backslash before such a character, and a template that is read raw, would mean something else then.
+  if (/\\[^\0-\x7f]|\braw`[^`]*[^\0-\x7f]/.test(code))
+    throw new Error('code that cannot be written in ASCII by escapes')
   return code.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 

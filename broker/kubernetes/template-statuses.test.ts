@@ -229,6 +229,25 @@ test('without the rule to write the status it goes on looking, and writes once i
     .toBe('NoMatch')
 })
 
+test('while hundreds are being written, it is looked again all the same', async () => {
+  const { clock, reviews, soon } = await keep()
+  for (let index = 0; index < 400; index += 1) {
+    putTemplate(`t-${index}`, { serviceAccounts: [`sa-${index}`], spiffeId: `spiffe://prod.example/t/${index}` })
+  }
+  await expect
+    .poll(
+      soon(() => reviews.at(-1)?.length),
+      WAIT,
+    )
+    .toBe(400)
+  putPod('cart-0', 'sa-0')
+  const began = clock.monotonicMs()
+  const served = () => reviews.at(-1)?.find(({ name }) => name === 't-0')?.serves?.pods
+  await expect.poll(soon(served), WAIT).toBe(1)
+  // Thirty seconds of writes were ahead.
+  expect(clock.monotonicMs() - began).toBeLessThan(20_000)
+})
+
 test('three hundred templates are written at a bounded rate, all of them', async () => {
   const { soon, clock } = await keep()
   const beganAtMs = clock.monotonicMs()

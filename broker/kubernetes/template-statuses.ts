@@ -25,6 +25,8 @@ const SETTLE_MS = 1_000
 const REST_FACTOR = 9
 /** Writes: how many pods it serves is not worth one each second, and a cluster of templates must not be a flood. */
 const WRITES = { burst: 100, perSecond: 10 }
+/** Writing thousands takes minutes: so long, and then it is looked again first, if there is anything to see. */
+const WRITE_MS = 10_000
 const RETRY_MS = 15_000
 
 /**
@@ -37,6 +39,7 @@ export class TemplateStatuses {
   readonly #stop = new AbortController()
   readonly #running: Promise<void>
   #changed = Promise.withResolvers<void>()
+  #isChanged = false
 
   constructor(options: TemplateStatusesOptions) {
     this.#options = options
@@ -46,6 +49,7 @@ export class TemplateStatuses {
 
   /** Something may be different now. */
   changed(): void {
+    this.#isChanged = true
     this.#changed.resolve()
   }
 
@@ -61,13 +65,14 @@ export class TemplateStatuses {
       await this.#changed.promise
       await clock.sleep(SETTLE_MS, signal)
       this.#changed = Promise.withResolvers()
+      this.#isChanged = false
       try {
         await this.#round(signal)
       } catch (error) {
         signal.throwIfAborted()
         onFailed(error)
         // One that fails is like the next: a rule is missing, or the API server is away.
-        this.#changed.resolve()
+        this.changed()
         await clock.sleep(RETRY_MS, signal)
       }
     }
@@ -88,7 +93,10 @@ export class TemplateStatuses {
 
   async #write(objects: readonly KeptTemplate[], states: readonly TemplateState[], signal: AbortSignal): Promise<void> {
     const { clock } = this.#options
+    const end = clock.monotonicMs() + WRITE_MS
     for (const [index, state] of states.entries()) {
+      // What is left is found again by the next look.
+      if (this.#isChanged && clock.monotonicMs() >= end) return
       const before = objects[index]?.status ?? {}
       const status = statusOf(state, before, clock.now())
       if (isSame(status, before)) continue

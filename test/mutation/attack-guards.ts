@@ -97,8 +97,8 @@ export const ATTACK_GUARDS: readonly Guard[] = [
   {
     invariant: 'ledger: what waits is bounded by its size',
     file: 'broker/ledger/sqlite-ledger.ts',
-    find: ' || this.#characters > MAX_WAITING_CHARACTERS) {',
-    replace: ') {',
+    find: 'this.#writes.length >= 2 * MAX_WAITING || this.#characters > MAX_WAITING_CHARACTERS\n',
+    replace: 'this.#writes.length >= 2 * MAX_WAITING\n',
     test: LEDGER,
     title: 'what nobody waits for is bounded by its size too',
   },

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -9,8 +9,11 @@ const folder = mkdtempSync(join(tmpdir(), 'countersign-bundle-'))
 const BUNDLE = join(import.meta.dirname, '..', 'deploy', 'image', 'bundle.ts')
 
 beforeAll(() => {
-  // The second time the folder is full.
-  for (let turn = 0; turn < 2; turn += 1) execFileSync(process.execPath, [BUNDLE, folder], { stdio: 'pipe' })
+  // It was filled before, by another version.
+  mkdirSync(join(folder, 'bin'))
+  symlinkSync('../gone.js', join(folder, 'bin', 'agent'))
+  writeFileSync(join(folder, 'chunk-of-before.js'), 'old')
+  execFileSync(process.execPath, [BUNDLE, folder], { stdio: 'pipe' })
 }, 60_000)
 
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -20,6 +23,10 @@ test('every program of the image is there by its name, and starts', () => {
     const { stderr } = run(name, ['--no-such-flag'])
     expect(stderr).toContain('--no-such-flag')
   }
+})
+
+test('of what the folder held before, no code stays', () => {
+  expect(existsSync(join(folder, 'chunk-of-before.js'))).toBe(false)
 })
 
 test('all code is ASCII, of which V8 keeps one octet a character', () => {

@@ -217,8 +217,8 @@ test('AE-16: a pod that does its worst holds less than 4 MiB of the agent', asyn
   try {
     await vi.waitFor(() => expect(endpoint.connectionCount).toBe(MAX_CONNECTIONS), 20_000)
     await systemClock.sleep(1_000)
-    const grown = heldBytes() - before
-    expect(grown / 2 ** 20).toBeLessThan(4)
+    // What it holds, not what is still on its way to the end: a slow machine takes longer over connections it refused.
+    await vi.waitFor(() => expect((heldBytes() - before) / 2 ** 20).toBeLessThan(4), { timeout: 15_000, interval: 250 })
   } finally {
     peer.kill('SIGKILL')
   }

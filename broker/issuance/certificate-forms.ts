@@ -10,7 +10,7 @@ const MAX_KNOWN = 10_000
 /**
  * Signs certificates, and reads back what it signed.
  *
- * Encoding and reading took more than half of what an issuance allocates. So a certificate that was read back and found
+ * Reading takes a third of what an issuance allocates, and encoding is not free either. So a certificate that was read back and found
  * good becomes the form of its identity, issuer and kind of key: later ones are this one with another serial number,
  * validity and key, and there is nothing else in them that could be wrong.
  */

@@ -18,11 +18,12 @@ export default defineConfig({
       {
         test: {
           name: 'fast',
+          globalSetup: ['test/run-folder.ts'],
           include: ['{core,broker,agent,proto,test,sdk,cli}/**/*.test.ts'],
           exclude: ['**/*.{cluster,platform}.test.ts', '**/node_modules/**'],
           testTimeout: 30_000,
           hookTimeout: 30_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
         },
       },
       {

@@ -41,8 +41,17 @@ export async function connectNode(node: NodeLayout, holder: ProcessId, controlPl
 
 /** Removes the link at once; without this it goes a moment after the last process of the namespace at its other end. */
 export async function disconnectHost(): Promise<void> {
-  const links = await run('ip', ['-o', 'link'])
-  if (links.includes(` ${HOST_LINK}@`)) await run('ip', ['link', 'delete', HOST_LINK])
+  if (!(await isHostConnected())) return
+  try {
+    await run('ip', ['link', 'delete', HOST_LINK])
+  } catch (error) {
+    // The kernel may have been quicker.
+    if (await isHostConnected()) throw error
+  }
+}
+
+async function isHostConnected(): Promise<boolean> {
+  return (await run('ip', ['-o', 'link'])).includes(` ${HOST_LINK}@`)
 }
 
 /** Pods by their nodes; Services by the first node, whose kube-proxy finds the pod behind them. */

@@ -23,7 +23,7 @@ export default defineConfig({
           exclude: ['**/*.{cluster,platform}.test.ts', '**/node_modules/**'],
           testTimeout: 30_000,
           hookTimeout: 30_000,
-          maxWorkers: 3,
+          maxWorkers: 2,
         },
       },
       {

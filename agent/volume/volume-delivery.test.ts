@@ -6,11 +6,12 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { pemDecode } from '../../core/pki/pem.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import { someDelivered } from '../../test/fakes/delivered.ts'
 import { FakeMounter } from '../../test/fakes/fake-mounter.ts'
+import { Directory } from './directory.ts'
 import { DirectoryPlace } from './directory-place.ts'
 import { TmpfsPlace } from './tmpfs-place.ts'
 import type { Readers } from './readers.ts'
@@ -55,6 +56,23 @@ test('the files are those of the contract, and hold what was delivered', async (
   const again = deliver()
   expect(await again.read()).toEqual(delivered.svid)
   await again.close()
+})
+
+test('tls.crt appears last: whoever waits for it finds the rest', async () => {
+  const appeared: string[] = []
+  const link = vi.spyOn(Directory.prototype, 'link').mockImplementation(async function (this: Directory, name, to) {
+    appeared.push(name)
+    await symlink(to, this.at(name))
+  })
+  const delivery = deliver()
+  try {
+    await delivery.write(await someDelivered())
+  } finally {
+    link.mockRestore()
+    await delivery.close()
+  }
+  expect(appeared).toHaveLength(1 + 6)
+  expect(appeared.at(-1)).toBe('tls.crt')
 })
 
 test('what is damaged is told of and read as nothing, so that it is written anew', async () => {

@@ -36,11 +36,12 @@ export function volumeFiles({ svid, bundles }: Delivered): VolumeFile[] {
     visible(`${bundle.trustDomain.toString()}.spiffe-trust-bundle.pem`, bundleToPem(bundle)),
   )
   return [
-    visible(CERTIFICATE_FILE, chain),
     visible(KEY_FILE, key),
     visible('ca.crt', bundleToPem(bundles.own)),
     visible(CREDENTIAL_BUNDLE_FILE, key + chain),
     ...trust.filter(({ name }) => name.length <= MAX_NAME_BYTES),
+    // Last, as their links appear in this order: a program that was started before us and waits for it finds the rest.
+    visible(CERTIFICATE_FILE, chain),
     { ...visible(HINT_FILE, svid.hint), visible: false },
   ]
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ON_TURN, findCluster } from './attach.ts'
 import { elapsed, logToStderr as log } from './base/log.ts'
+import { cleanUp } from './clean-up.ts'
 import { checkInterruptions, checkLeftNothing } from './end-checks.ts'
 import { interruption } from './interruption.ts'
 import { takeSnapshot } from './leftovers.ts'
@@ -35,6 +36,8 @@ async function main(project: string, args: readonly string[], signal: AbortSigna
   }
   // What Debian's packages bring is no leftover of a cluster.
   await ensurePackages(log)
+  // Nor is what a run left that was killed, which the start would undo after we have looked.
+  await cleanUp()
   const before = await takeSnapshot()
   const cluster = await startCluster({ log, signal, onTurn: true })
   let counts: Counts = { passed: 0, failed: 1 }

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 /**
  * Gives a run one folder for all that its tests write, and removes it with the run, whatever a test left there. What
  * Node makes of the sources is kept: a program that tests start many times has its types stripped once. That is not in
- * the run's folder, because a process writes it as it ends, which can be after the run.
+ * the run's folder, because a process writes it as it ends, which can be after the run; `npm ci` removes it.
  */
 export default function setup(): () => void {
   // Short, since paths of sockets below it have 107 octets (unix(7)).

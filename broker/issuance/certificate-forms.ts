@@ -10,9 +10,9 @@ const MAX_KNOWN = 10_000
 /**
  * Signs certificates, and reads back what it signed.
  *
- * Reading takes a third of what an issuance allocates, and encoding is not free either. So a certificate that was read back and found
- * good becomes the form of its identity, issuer and kind of key: later ones are this one with another serial number,
- * validity and key, and there is nothing else in them that could be wrong.
+ * Reading takes a third of what an issuance allocates, and encoding is not free either. So a certificate that was read
+ * back and found good becomes the form of its identity, issuer and kind of key: later ones are this one with another
+ * serial number, validity and key, and there is nothing else in them that could be wrong.
  */
 export class CertificateForms {
   /** They go with their issuer. */

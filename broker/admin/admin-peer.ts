@@ -1,8 +1,8 @@
-import { parseCertificate } from '../../core/pki/certificate.ts'
+import type { Certificate } from '../../core/pki/certificate.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import type { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
-import { verifyX509Svid } from '../../core/spiffe/x509-svid.ts'
+import { readX509SvidChain, verifyX509SvidChain } from '../../core/spiffe/x509-svid.ts'
 
 /** What a connection says of who is at its other end, judged once as it was made. */
 export type AdminPeer =
@@ -18,20 +18,24 @@ export type AdminPeer =
  */
 export function judgeAdminPeer(chain: readonly Uint8Array[], bundle: X509Bundle, now: Date): AdminPeer {
   if (chain.length === 0) return { kind: 'anonymous' }
+  let certificates: readonly Certificate[] = []
   try {
-    const { id, leaf } = verifyX509Svid(chain, () => bundle, now, { purpose: 'clientAuth' })
+    // Read once: whoever made it may have made it dear to read.
+    certificates = readX509SvidChain(chain)
+    const { id, leaf } = verifyX509SvidChain(certificates, () => bundle, now, { purpose: 'clientAuth' })
     // Agents and the broker hold what they need; who has taken over a node learns nothing of the rest here.
     if (id.isReserved) return refused(`${id.toString()} is no workload`)
     return { kind: 'svid', id, notAfter: leaf.notAfter }
   } catch (error) {
-    return refused(hasExpired(chain, now) ? 'it has expired' : 'it is no SVID of this trust domain', error)
+    const [leaf] = certificates
+    const why = leaf && hasExpired(leaf, now) ? 'it has expired' : 'it is no SVID of this trust domain'
+    return refused(why, error)
   }
 }
 
 /** @throws `IdentityError` `admin_certificate_invalid`: a connection may live longer than its certificate. */
 export function checkNotExpired({ notAfter }: { readonly notAfter: Date }, now: Date): void {
-  // RFC 5280 §4.1.2.5: the last second counts to its end.
-  if (now.getTime() >= notAfter.getTime() + 1000) throw refused('it has expired').error
+  if (hasExpired({ notAfter }, now)) throw refused('it has expired').error
 }
 
 function refused(why: string, cause?: unknown): Extract<AdminPeer, { kind: 'refused' }> {
@@ -39,10 +43,7 @@ function refused(why: string, cause?: unknown): Extract<AdminPeer, { kind: 'refu
   return { kind: 'refused', error: new IdentityError('admin_certificate_invalid', message, { cause }) }
 }
 
-function hasExpired([leaf]: readonly Uint8Array[], now: Date): boolean {
-  try {
-    return leaf !== undefined && now.getTime() >= parseCertificate(leaf).notAfter.getTime() + 1000
-  } catch {
-    return false
-  }
+/** RFC 5280 §4.1.2.5: the last second counts to its end. */
+function hasExpired({ notAfter }: { readonly notAfter: Date }, now: Date): boolean {
+  return now.getTime() >= notAfter.getTime() + 1000
 }

@@ -1,8 +1,8 @@
-import { parseCertificate } from '../../core/pki/certificate.ts'
+import type { Certificate } from '../../core/pki/certificate.ts'
 import { commonNameOf } from '../../core/pki/distinguished-name.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
-import { verifyX509Svid } from '../../core/spiffe/x509-svid.ts'
+import { readX509SvidChain, verifyX509SvidChain } from '../../core/spiffe/x509-svid.ts'
 
 /** Who is at the other end of a connection, judged once as it was made. */
 export type Caller =
@@ -28,13 +28,18 @@ const AGENT_PATH = /^\/countersign\/agent\/([^/]+)$/
  */
 export function judgeCaller(chain: readonly Uint8Array[], bundle: X509Bundle, now: Date): Caller {
   if (chain.length === 0) return { kind: 'anonymous' }
+  let certificates: readonly Certificate[] = []
   try {
-    const { id, leaf } = verifyX509Svid(chain, () => bundle, now, { purpose: 'clientAuth' })
+    // Read once: whoever made it may have made it dear to read.
+    certificates = readX509SvidChain(chain)
+    const { id, leaf } = verifyX509SvidChain(certificates, () => bundle, now, { purpose: 'clientAuth' })
     const nodeName = AGENT_PATH.exec(id.path)?.[1]
     if (nodeName === undefined) return refused(new Error(`${id.toString()} is not the ID of an agent`))
     return { kind: 'agent', nodeName, nodeUid: commonNameOf(leaf.subject), notAfter: leaf.notAfter }
   } catch (error) {
-    return hasExpired(chain, now) ? { kind: 'refused', error: certificateExpired() } : refused(error)
+    return certificates[0] && isExpired(certificates[0].notAfter, now)
+      ? { kind: 'refused', error: certificateExpired() }
+      : refused(error)
   }
 }
 
@@ -54,12 +59,4 @@ function refused(cause: unknown): Caller {
     { cause },
   )
   return { kind: 'refused', error }
-}
-
-function hasExpired([leaf]: readonly Uint8Array[], now: Date): boolean {
-  try {
-    return leaf !== undefined && isExpired(parseCertificate(leaf).notAfter, now)
-  } catch {
-    return false
-  }
 }

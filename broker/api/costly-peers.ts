@@ -6,7 +6,7 @@ import { addressKey } from './peer-slots.ts'
 
 /** A ClientHello with a hybrid key share has 2 KiB: who fails beyond this has shown certificates. */
 const HELLO_BYTES = 4 * 1024
-/** No chain of ours comes near. */
+/** No chain of ours comes near: what is larger was made to be dear, and is not even read. */
 const LARGE_HANDSHAKE_BYTES = 16 * 1024
 const FAILURES_ALLOWED = 8
 const KEPT_OUT_MS = 30_000
@@ -36,9 +36,15 @@ export class CostlyPeers {
     else if (bytesRead > HELLO_BYTES) this.#add(peer, 1)
   }
 
-  /** A handshake that is done. */
-  proved(peer: string | undefined, chain: readonly Uint8Array[]): void {
-    if (isCostly(chain)) this.#add(peer, FAILURES_ALLOWED)
+  /**
+   * A handshake that is done.
+   *
+   * @returns whether anybody should look at its certificates.
+   */
+  proved(peer: string | undefined, chain: readonly Uint8Array[]): boolean {
+    const isLarge = chain.reduce((bytes, { length }) => bytes + length, 0) > LARGE_HANDSHAKE_BYTES
+    if (isLarge || isCostly(chain)) this.#add(peer, FAILURES_ALLOWED)
+    return !isLarge
   }
 
   #add(peer: string | undefined, failures: number): void {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
-import { issuerOf } from '../../core/pki/certificate-builder.ts'
+import { issuerOf, selfSign } from '../../core/pki/certificate-builder.ts'
 import { parseCertificate } from '../../core/pki/certificate.ts'
 import { pkcs8Of, spkiOf } from '../../core/pki/key.ts'
 import { pemEncode } from '../../core/pki/pem.ts'
@@ -17,7 +17,9 @@ import type { Clock } from '../../core/runtime/clock.ts'
 import { systemRandom } from '../../core/runtime/random.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import { createAuthorityCertificate, createIntermediateCertificate } from '../../core/spiffe/authority-certificate.ts'
+import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
+import { x509SvidTemplate } from '../../core/spiffe/x509-svid.ts'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { type ListenerOptions, TlsListener } from './tls-listener.ts'
 
@@ -267,6 +269,30 @@ describe('a chain that is dear to verify keeps its address out for a while', () 
     await clock.advance(31_000)
     expect(await dial(port, { localAddress: '127.0.0.2' })).toMatchObject({ alpnProtocol: 'h2' })
   })
+})
+
+test('a certificate larger than any of ours is not even read, and keeps its address out', async () => {
+  const { port, refused, accepted } = await listen({}, new FakeClock())
+  const withNames = (count: number) => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const request = {
+      id: SpiffeId.parse('spiffe://prod.example/a'),
+      spki: spkiOf(privateKey),
+      keyType: 'ec-p256' as const,
+      dnsNames: Array.from({ length: count }, (_, number) => `${'a'.repeat(60)}.${'b'.repeat(60)}.n${number}.example`),
+      serialNumber: newSerialNumber(systemClock, systemRandom),
+      notBefore: new Date(Date.now() - 60_000),
+      notAfter: new Date(Date.now() + 3_600_000),
+    }
+    const der = selfSign(x509SvidTemplate(request), privateKey)
+    return { cert: pemEncode('CERTIFICATE', der), key: pemEncode('PRIVATE KEY', pkcs8Of(privateKey)) }
+  }
+  expect(await dial(port, withNames(20))).toMatchObject({ alpnProtocol: 'h2' })
+  expect(await dial(port, { ...withNames(150), localAddress: '127.0.0.2' })).not.toMatchObject({ alpnProtocol: 'h2' })
+  expect(accepted).toHaveLength(1)
+  expect(refused).toEqual(['certificate'])
+  expect(await dial(port, { localAddress: '127.0.0.2' })).not.toMatchObject({ alpnProtocol: 'h2' })
+  expect(refused).toEqual(['certificate', 'limit'])
 })
 
 test('an error of accepting is reported, and the listener listens on', async () => {

@@ -33,7 +33,7 @@ export interface ListenerOptions {
   /** A connection whose peer has proven `chain` (DER, leaf first; empty without one). Nothing has been read from it. */
   readonly accept: (socket: TLSSocket, chain: readonly Uint8Array[]) => void
   /** A connection that came to nothing, and why in one word. */
-  readonly onRefused: (reason: 'handshake' | 'timeout' | 'protocol' | 'limit') => void
+  readonly onRefused: (reason: 'handshake' | 'timeout' | 'protocol' | 'limit' | 'certificate') => void
   /** The listener could not take a connection, for want of descriptors say. It listens on. */
   readonly onError: (error: Error) => void
   readonly clock: Clock
@@ -125,8 +125,9 @@ export class TlsListener {
         return
       }
       const chain = peerChain(socket)
-      costly.proved(socket.remoteAddress, chain)
-      accept(socket, chain)
+      if (costly.proved(socket.remoteAddress, chain)) return accept(socket, chain)
+      onRefused('certificate')
+      socket.destroy()
     })
     this.#server.on('tlsClientError', (error, socket) => {
       onRefused(isErrno(error, 'ERR_TLS_HANDSHAKE_TIMEOUT') ? 'timeout' : 'handshake')

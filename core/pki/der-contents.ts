@@ -59,8 +59,15 @@ function checkBitString(contents: Uint8Array): void {
   }
 }
 
+/**
+ * Longer than any that is registered, of organizations' UUIDs too. An arc takes time with the square of its length to
+ * write out: one of 64 KiB, which a stranger's certificate may hold, half a second.
+ */
+const MAX_OID_OCTETS = 64
+
 /** X.690 §8.19.2: each arc in as few octets as it needs, and the last one ended. */
 function checkOid(contents: Uint8Array): void {
+  if (contents.length > MAX_OID_OCTETS) refuse(`an OBJECT IDENTIFIER of more than ${MAX_OID_OCTETS} octets`)
   let startsArc = true
   for (const octet of contents) {
     if (startsArc && octet === 0x80) refuse('a padded OBJECT IDENTIFIER')

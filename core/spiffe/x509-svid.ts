@@ -75,25 +75,41 @@ export interface VerifiedX509Svid {
   readonly chain: readonly Certificate[]
 }
 
+/** The bundle of a trust domain, or `undefined` if none is held. */
+type HeldBundles = (trustDomain: TrustDomain) => X509Bundle | undefined
+
 /**
  * Validates a peer's X.509-SVID (X509-SVID §5). Only the bundle of the trust domain that the leaf names is asked for, so
  * that no domain can vouch for another's identities.
  *
  * @param chainDer leaf first, then intermediates, each in DER; at most 8.
- * @param bundles the bundle of a trust domain, or `undefined` if none is held.
  * @throws {@link IdentityError} `certificate_invalid` for a leaf that is no SVID, `chain_untrusted` for one that is not
  *   to be believed.
  */
 export function verifyX509Svid(
   chainDer: readonly Uint8Array[],
-  bundles: (trustDomain: TrustDomain) => X509Bundle | undefined,
+  bundles: HeldBundles,
   at: Date,
   options?: ChainOptions,
 ): VerifiedX509Svid {
+  return verifyX509SvidChain(readX509SvidChain(chainDer), bundles, at, options)
+}
+
+/** The certificates that a peer has shown, not looked at otherwise than for their form. */
+export function readX509SvidChain(chainDer: readonly Uint8Array[]): readonly Certificate[] {
   // A path has at most 8 certificates; parsing what comes after them is work for an attacker.
   if (chainDer.length > MAX_CHAIN)
     throw new IdentityError('chain_untrusted', `a chain of ${chainDer.length} certificates`)
-  const [leaf, ...intermediates] = chainDer.map(parseCertificate)
+  return chainDer.map(parseCertificate)
+}
+
+/** As {@link verifyX509Svid}, of certificates that have been read. */
+export function verifyX509SvidChain(
+  [leaf, ...intermediates]: readonly Certificate[],
+  bundles: HeldBundles,
+  at: Date,
+  options?: ChainOptions,
+): VerifiedX509Svid {
   if (!leaf) throw new IdentityError('chain_untrusted', 'the peer sent no certificate')
   const [violation] = leafViolations(leaf)
   if (violation) throw new IdentityError('certificate_invalid', `not an X.509-SVID: ${violation}`)

@@ -14,7 +14,7 @@ import type { BrokerEnvironment } from './environment.ts'
 import type { BrokerConfig } from './config.ts'
 import { NodeAttestation } from './issuance/attest-node.ts'
 import { X509SvidIssuance } from './issuance/issue-x509-svid.ts'
-import { IssuanceRates } from './issuance/issuance-rates.ts'
+import { IssuanceRates, NodeAttestationRates } from './issuance/issuance-rates.ts'
 import type { RefusalAudit } from './issuance/refusal-audit.ts'
 import { SigningBudget } from './issuance/signing-budget.ts'
 import type { X509SvidSigner } from './issuance/x509-svid-signer.ts'
@@ -117,7 +117,14 @@ function serviceOf(config: BrokerConfig, parts: Parts, callerOf: (peer: string) 
   const issuance = new X509SvidIssuance({ decisions, signer, budget, rates, audit, failPoint }, { maxBatch })
   const ended = new EndedSvids(ledger, clock)
   const nodes = new NodeAttestation(
-    { attest: attestation.nodes.attest.bind(attestation.nodes), signer, budget: nodeBudget, audit },
+    {
+      attest: attestation.nodes.attest.bind(attestation.nodes),
+      signer,
+      budget: nodeBudget,
+      rates: new NodeAttestationRates(clock),
+      audit,
+      clock,
+    },
     { trustDomain: config.trustDomain, ttlMs: agentTtl },
   )
   return nodeService({

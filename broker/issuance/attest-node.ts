@@ -1,12 +1,17 @@
 import { parseCsr } from '../../core/pki/csr.ts'
+import type { Clock } from '../../core/runtime/clock.ts'
 import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import { ERROR_CODES } from '../../core/runtime/error-codes.ts'
 import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import type { AttestedNode } from '../attestation/attested.ts'
+import type { NodeAttestationRates } from './issuance-rates.ts'
 import type { RefusalAudit } from './refusal-audit.ts'
 import type { SigningBudget } from './signing-budget.ts'
 import type { SignedX509Svid, X509SvidSigner } from './x509-svid-signer.ts'
+
+/** After a longer wait for its turn a token is looked at again. */
+const LONGEST_WAIT_MS = 1_000
 
 interface Dependencies {
   /** @throws `IdentityError` with the precise code. */
@@ -14,6 +19,8 @@ interface Dependencies {
   readonly signer: X509SvidSigner
   /** Of nodes alone: what strangers send waits for nothing that workloads need. */
   readonly budget: SigningBudget
+  readonly rates: NodeAttestationRates
+  readonly clock: Clock
   readonly audit: RefusalAudit
 }
 
@@ -49,11 +56,21 @@ export class NodeAttestation {
       // No place is held while a token is looked at: anybody may send one whose key must be asked for first. Reviews have
       // bounds of their own.
       const node = await this.#deps.attest(token, signal)
-      return await this.#deps.budget.run('newPod', () => this.#issue(node, csr))
+      // The node as it was attested: each answer is two records of the ledger, whoever asks for them.
+      this.#deps.rates.checkNode(node.nodeName)
+      const attestedAtMs = this.#deps.clock.monotonicMs()
+      const issue = async () => this.#issue(await this.#still(node, attestedAtMs, token, signal), csr)
+      return await this.#deps.budget.run('newPod', issue, node.nodeName)
     } catch (error) {
       this.#deps.audit.refused('attestation_refused', error, { peer })
       throw toStranger(error)
     }
+  }
+
+  /** So that a token does not outlive its pod by the wait as well (design §10). */
+  async #still(node: AttestedNode, attestedAtMs: number, token: string, signal: AbortSignal): Promise<AttestedNode> {
+    const { clock, attest } = this.#deps
+    return clock.monotonicMs() - attestedAtMs > LONGEST_WAIT_MS ? attest(token, signal) : node
   }
 
   async #issue(node: AttestedNode, csr: Uint8Array): Promise<SignedX509Svid> {
@@ -74,9 +91,19 @@ export class NodeAttestation {
   }
 }
 
-/** Trouble of our own is told as it is, so that an agent knows to come back; so is what only its own CSR says. */
+/**
+ * Trouble of our own is told so that an agent knows to come back, but not what the API server lets us do; what only its
+ * own CSR says is told as it is.
+ */
 function toStranger(error: unknown): unknown {
-  const { status } = ERROR_CODES[codeOf(error)]
+  const code = codeOf(error)
+  if (code === 'kubernetes_forbidden') {
+    return new IdentityError('kubernetes_unavailable', 'the API server cannot be asked about tokens', {
+      cause: error,
+      retryAfterMs: 5_000,
+    })
+  }
+  const { status } = ERROR_CODES[code]
   if (status === 'UNAUTHENTICATED' || status === 'PERMISSION_DENIED') {
     return new IdentityError('attestation_refused', 'the node could not be attested; the audit record says why', {
       cause: error,

@@ -29,6 +29,26 @@ export class IssuanceRates {
   }
 }
 
+/** An agent asks twice an hour, and once whenever it is started. */
+const ATTESTATIONS: RateLimits = { burst: 50, perSecond: 0.1 }
+
+/** How often a node may be attested: who has taken one over cannot fill the ledger with that either. */
+export class NodeAttestationRates {
+  readonly #nodes: TokenBuckets
+
+  constructor(clock: Clock, limits: RateLimits = ATTESTATIONS) {
+    this.#nodes = new TokenBuckets(clock, limits)
+  }
+
+  /**
+   * @param nodeName as it was attested.
+   * @throws `IdentityError` `overloaded` with a retry time.
+   */
+  checkNode(nodeName: string): void {
+    check('node', this.#nodes.take(nodeName))
+  }
+}
+
 function check(whose: 'node' | 'pod', waitMs: number): void {
   if (waitMs === 0) return
   throw new IdentityError('overloaded', `this ${whose} asks for more SVIDs than it may; come back later`, {

@@ -9,15 +9,13 @@ import { MemoryLedger } from '../../test/fakes/memory-ledger.ts'
 import { type AuditKey, type ChainedRecord, link } from './audit-chain.ts'
 import { anIntent, ledgerContract } from './ledger.contract.ts'
 import { MIGRATIONS } from './migrations.ts'
-import { SqliteLedger } from './sqlite-ledger.ts'
+import { SqliteLedger, type SqliteLedgerOptions } from './sqlite-ledger.ts'
 
 const newFile = () => join(mkdtempSync(join(tmpdir(), 'ledger-')), 'ledger.sqlite')
 const clock = new FakeClock()
 const auditKey: AuditKey = { id: 'one', key: new Uint8Array(32).fill(1) }
-const openFile = (
-  file: string,
-  change: { maxPages?: number; auditKey?: AuditKey; onLost?: (error: Error, count: number) => void } = {},
-) => SqliteLedger.open({ file, auditKey, clock, ...change })
+const openFile = (file: string, change: Partial<Omit<SqliteLedgerOptions, 'file' | 'clock'>> = {}) =>
+  SqliteLedger.open({ file, auditKey, clock, ...change })
 
 ledgerContract('in memory', async () => new MemoryLedger())
 ledgerContract('SQLite', () => openFile(newFile()))
@@ -318,6 +316,27 @@ test('the newest record says where the chain has come to', async () => {
   expect(first).toMatchObject({ seq: 1, hash: expect.stringMatching(/^[0-9a-f]{64}$/) })
   await ledger.intend([anIntent()])
   expect((await ledger.head()).hash).not.toBe(first.hash)
+  await ledger.close()
+})
+
+test('steady writes put off neither pruning nor the newest record, which covers all that came before', async () => {
+  const ledger = await openFile(newFile())
+  let written = 0
+  const write = async () => {
+    await ledger.intend([anIntent({ serialNumber: `0c${String(written).padStart(4, '0')}` })])
+    written += 1
+  }
+  const writeOn = async () => {
+    while (written < 200) await write()
+  }
+  await write()
+  const writing = writeOn()
+  ledger.record({ event: 'broker_started' })
+  const head = ledger.head()
+  const writtenMeanwhile = [head, ledger.prune(new Date(0))].map((asked) => asked.then(() => written))
+  expect(Math.max(...(await Promise.all(writtenMeanwhile)))).toBeLessThan(10)
+  expect((await head).seq).toBeGreaterThanOrEqual(3)
+  await writing
   await ledger.close()
 })
 

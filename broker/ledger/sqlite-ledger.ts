@@ -132,19 +132,23 @@ export class SqliteLedger implements Ledger {
     return this.#ask({ ask: 'verify' })
   }
 
-  /** The newest record once everything that waits is written: kept elsewhere, it shows that records were cut off. */
+  /**
+   * The newest record, once everything that waits now is written: kept elsewhere, it shows that records were cut off. What
+   * comes after the call may or may not be in it: waited for, steady writes would put this off for good.
+   */
   async head(): Promise<ChainHead> {
-    await this.#settled()
+    // What could not be written was not acknowledged, and the newest record is told all the same.
+    if (this.#isWaiting || this.#isFlushing) await this.#commit([]).catch(() => {})
     return (await this.#send({ head: true })) as ChainHead
   }
 
   /**
-   * Lets a few of the oldest rows go that ended before `before`, once nobody waits to write.
+   * Lets a few of the oldest rows go that ended before `before`, after the transaction that is on its way: in a broker that
+   * always has something to write there is no better moment, and its disk must not fill up.
    *
    * @returns how many; 0 when there are no more.
    */
   async prune(before: Date): Promise<number> {
-    await this.#settled()
     return (await this.#send({ prune: before.getTime() })) as number
   }
 
@@ -156,12 +160,9 @@ export class SqliteLedger implements Ledger {
     return this.#writes.length > 0 || this.#concluded.size > 0
   }
 
-  async #settled(): Promise<void> {
-    while (!this.#broken && (this.#isWaiting || this.#isFlushing)) await this.#commit([]).catch(() => {})
-  }
-
+  /** Whoever writes is to have stopped before: what is still written meanwhile is waited for, too. */
   async close(): Promise<void> {
-    await this.#settled()
+    while (!this.#broken && (this.#isWaiting || this.#isFlushing)) await this.#commit([]).catch(() => {})
     if (this.#broken) return
     const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()))
     this.#broken = new Error('the ledger is closed')

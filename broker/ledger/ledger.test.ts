@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { describe, expect, test } from 'vitest'
+import { Worker } from 'node:worker_threads'
+import { describe, expect, test, vi } from 'vitest'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { MemoryLedger } from '../../test/fakes/memory-ledger.ts'
 import { type AuditKey, type ChainedRecord, link } from './audit-chain.ts'
@@ -367,6 +368,31 @@ test('invariant 2: a full disk refuses the intent, says so, and recovers by itse
   await ledger.intend([anIntent()])
   expect(ledger.problem()).toBeUndefined()
   expect(await ledger.verify()).toBe(1)
+  await ledger.close()
+})
+
+test('what waits when the worker ends is counted as lost, before anybody hears that it has ended', async () => {
+  let lost = 0
+  let lostBefore: number | undefined
+  const ledger = await openFile(newFile(), {
+    onLost: (_, count) => void (lost += count),
+    onStopped: () => void (lostBefore = lost),
+  })
+  const sent = vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker) {
+    void this.terminate()
+  })
+  try {
+    const intended = ledger.intend([anIntent()])
+    ledger.record({ event: 'broker_started' })
+    await expect.poll(() => sent.mock.calls.length, { interval: 1 }).toBe(1)
+    // Those are on their way to the disk; these wait for it.
+    ledger.record({ event: 'broker_started' })
+    ledger.conclude(['01', '02', '03'].map((serialNumber) => ({ serialNumber, outcome: 'issued' })))
+    await expect(intended).rejects.toMatchObject({ code: 'store_unavailable' })
+    expect([lostBefore, lost]).toEqual([1 + 1 + 3, 1 + 1 + 3])
+  } finally {
+    sent.mockRestore()
+  }
   await ledger.close()
 })
 

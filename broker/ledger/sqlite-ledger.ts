@@ -43,6 +43,7 @@ export class SqliteLedger implements Ledger {
   readonly #concluded = new Map<IssuanceConclusion['outcome'], string[]>()
   /** Who waits for the writes that are waiting. */
   #committed: { resolve: () => void; reject: (error: Error) => void }[] = []
+  /** Of what waits or is on its way to the disk, what nobody would hear of. */
   #unawaited = 0
   #characters = 0
   #isFlushing = false
@@ -234,7 +235,6 @@ export class SqliteLedger implements Ledger {
       const characters = this.#characters
       this.#writes = []
       this.#committed = []
-      this.#unawaited = 0
       try {
         for (let start = 0; start < writes.length; start += 2 * MAX_BATCH) {
           await this.#send({ writes: writes.slice(start, start + 2 * MAX_BATCH) })
@@ -244,9 +244,11 @@ export class SqliteLedger implements Ledger {
       } catch (error) {
         this.#problem = (error as Error).message
         for (const { reject } of committed) reject(error as Error)
-        if (unawaited > 0) this.#onLost(error as Error, unawaited)
+        // The end of the worker has counted them already.
+        if (unawaited > 0 && !this.#broken) this.#onLost(error as Error, unawaited)
       }
       this.#characters -= characters
+      this.#unawaited -= unawaited
       // What came meanwhile goes next, if anybody waits for it.
     } while (this.#committed.length > 0 && !this.#broken)
     if (this.#isWaiting) void this.#linger()
@@ -272,12 +274,22 @@ export class SqliteLedger implements Ledger {
   }
 
   #break(error: Error): void {
-    if (!this.#broken) this.#onStopped(error)
+    const isNew = !this.#broken
     this.#broken ??= error
     this.#problem = 'the ledger has stopped'
     const failure = { code: 'store_unavailable', message: 'the ledger has stopped', detail: error.message } as const
     for (const settle of this.#replies.splice(0)) settle({ failure })
     for (const { reject } of this.#committed.splice(0)) reject(this.#unavailable())
+    this.#loseWaiting()
+    // Last, for it may end the process.
+    if (isNew) this.#onStopped(error)
+  }
+
+  #loseWaiting(): void {
+    this.#writeConclusions()
+    if (this.#unawaited > 0) this.#onLost(this.#unavailable(), this.#unawaited)
+    this.#unawaited = 0
+    this.#writes = []
   }
 
   #unavailable(): IdentityError {

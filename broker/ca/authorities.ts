@@ -7,7 +7,7 @@ import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { activeOf, anchorsOf, type AuthoritySlot, type Slots, withSlots } from './authority-slot.ts'
 import type { AuthoritySource, SigningAuthorities, SigningAuthority } from './authority.ts'
 import type { KeyWrap } from './key-wrap.ts'
-import { activated, nextStep, type RotationPolicy, type RotationStep, waitsForGate } from './rotation.ts'
+import { activated, allowing, nextStep, type RotationPolicy, type RotationStep, waitsForGate } from './rotation.ts'
 import { slotsFromDocument, slotsToDocument } from './slot-document.ts'
 
 /** `notBefore` of authorities and leaves lies this far back, for clocks that are behind (design §10). */
@@ -52,12 +52,19 @@ export class Authorities implements SigningAuthorities {
   #bundle: X509Bundle
   readonly #signing = new Map<string, SigningAuthority>()
 
-  /** @throws `IdentityError` `store_*`, `key_store_locked`. */
+  /**
+   * What the policy newly allows is in the store as well then, before anything is signed under it.
+   *
+   * @throws `IdentityError` `store_*`, `key_store_locked`.
+   */
   static async load(deps: Dependencies, options: AuthoritiesOptions): Promise<Authorities> {
     const document = await deps.store.load()
     const state =
       document === undefined ? { slots: [], bundleSequence: 0 } : await slotsFromDocument(document, deps.keyWrap)
-    return new Authorities(deps, options, state)
+    const authorities = new Authorities(deps, options, state)
+    const slots = allowing(state.slots, options.policy)
+    if (slots !== state.slots) await authorities.#replace(slots, deps.clock.now())
+    return authorities
   }
 
   private constructor(deps: Dependencies, options: AuthoritiesOptions, state: Slots) {
@@ -141,6 +148,7 @@ export class Authorities implements SigningAuthorities {
       anchor,
       privateKey,
       preparedAt: now,
+      longestLeafMs: undefined,
       trustedUntil: undefined,
     }
   }

@@ -14,6 +14,12 @@ export interface AuthoritySlot {
   readonly anchor: Certificate
   readonly privateKey: KeyObject
   readonly preparedAt: Date
+  /**
+   * The longest life that its leaves were ever allowed, in milliseconds; none while it is prepared. What was signed under
+   * an earlier configuration outlives that configuration, so this is never lowered. An active one without it is from a
+   * version that did not write it down.
+   */
+  readonly longestLeafMs: number | undefined
   /** Set once `old`: when the last leaf that it signed has expired at the latest. */
   readonly trustedUntil: Date | undefined
 }

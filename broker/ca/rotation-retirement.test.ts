@@ -30,7 +30,7 @@ function slot(lifetimeMs: number, change: Partial<AuthoritySlot> = {}): Authorit
   )
   const keyId = certificate.subjectKeyIdentifier?.toString('hex') ?? ''
   const made = { keyId, certificate, chain: [], anchor: certificate, privateKey, wrappedKey: '', preparedAt: after(0) }
-  return { ...made, state: 'active', trustedUntil: undefined, ...change }
+  return { ...made, state: 'active', longestLeafMs: lifetimeMs / 4, trustedUntil: undefined, ...change }
 }
 
 const policy = (lifetimeMs: number): RotationPolicy => ({

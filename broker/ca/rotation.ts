@@ -7,7 +7,7 @@ export interface RotationPolicy {
   readonly leastDelayMs: number
   /** So long before the active one ends, the prepared one is activated whoever has not acknowledged it. */
   readonly deadlineMs: number
-  /** The longest life of a leaf. */
+  /** The longest life of a leaf that is signed from now on; what was allowed before, each slot remembers. */
   readonly longestLeafMs: number
 }
 
@@ -55,7 +55,10 @@ export function nextStep(
   return { do: 'activate', keyId: prepared.keyId, forced: mustWait && !isGateOpen }
 }
 
-/** How the slots look once the authority `keyId` signs. */
+/**
+ * How the slots look once the authority `keyId` signs. Of the one before it, {@link allowing} has seen all that it signed
+ * under.
+ */
 export function activated(
   slots: readonly AuthoritySlot[],
   keyId: string,
@@ -63,12 +66,25 @@ export function activated(
   { longestLeafMs }: RotationPolicy,
 ): readonly AuthoritySlot[] {
   return slots.map((slot) => {
-    if (slot.keyId === keyId) return { ...slot, state: 'active', trustedUntil: undefined }
-    if (slot.state !== 'active') return slot
-    // A leaf never outlives its issuer, so the authority's own end bounds it too.
-    const lastLeafEnds = Math.min(now.getTime() + longestLeafMs, slot.certificate.notAfter.getTime())
-    return { ...slot, state: 'old', trustedUntil: new Date(lastLeafEnds) }
+    if (slot.keyId === keyId) return { ...slot, state: 'active', longestLeafMs, trustedUntil: undefined }
+    return slot.state === 'active' ? { ...slot, state: 'old', trustedUntil: lastLeafEnds(slot, now) } : slot
   })
+}
+
+/** How the slots look once the active authority may sign what `policy` allows; the same ones where it already may. */
+export function allowing(slots: readonly AuthoritySlot[], { longestLeafMs }: RotationPolicy): readonly AuthoritySlot[] {
+  // One without a bound is trusted until its own end in any case.
+  const isShorter = (slot: AuthoritySlot) => slot.state === 'active' && (slot.longestLeafMs ?? Infinity) < longestLeafMs
+  return slots.some(isShorter) ? slots.map((slot) => (isShorter(slot) ? { ...slot, longestLeafMs } : slot)) : slots
+}
+
+/**
+ * When the last leaf that `slot` signed has ended at the latest, if it signs no more from `now` on. A leaf never outlives
+ * its issuer. More is not known of one that an older version let sign, whose configuration may have allowed anything.
+ */
+function lastLeafEnds({ certificate: { notAfter }, longestLeafMs }: AuthoritySlot, now: Date): Date {
+  if (longestLeafMs === undefined) return notAfter
+  return new Date(Math.min(now.getTime() + longestLeafMs, notAfter.getTime()))
 }
 
 /** Counted from when it was made: `notBefore` is back-dated, which would bring the half of a short life before its begin. */

@@ -17,6 +17,7 @@ const slotSchema = z.strictObject({
   anchor: base64,
   privateKey: base64,
   preparedAt: z.iso.datetime(),
+  longestLeafMs: z.number().positive().optional(),
   trustedUntil: z.iso.datetime().optional(),
 })
 const documentSchema = z.strictObject({ authorities: z.array(slotSchema), bundleSequence: z.int().positive() })
@@ -25,15 +26,16 @@ const documentSchema = z.strictObject({ authorities: z.array(slotSchema), bundle
 export function slotsToDocument({ slots, bundleSequence }: Slots, keyWrap: KeyWrap): Promise<string> {
   const text = (der: Uint8Array) => Buffer.from(der).toString('base64')
   const document: z.input<typeof documentSchema> = {
-    authorities: slots.map(({ keyId, state, certificate, chain, anchor, privateKey, preparedAt, trustedUntil }) => ({
-      keyId,
-      state,
-      certificate: text(certificate.der),
-      chain: chain.map(({ der }) => text(der)),
-      anchor: text(anchor.der),
-      privateKey: text(pkcs8Of(privateKey)),
-      preparedAt: preparedAt.toISOString(),
-      ...(trustedUntil && { trustedUntil: trustedUntil.toISOString() }),
+    authorities: slots.map((slot) => ({
+      keyId: slot.keyId,
+      state: slot.state,
+      certificate: text(slot.certificate.der),
+      chain: slot.chain.map(({ der }) => text(der)),
+      anchor: text(slot.anchor.der),
+      privateKey: text(pkcs8Of(slot.privateKey)),
+      preparedAt: slot.preparedAt.toISOString(),
+      longestLeafMs: slot.longestLeafMs,
+      trustedUntil: slot.trustedUntil?.toISOString(),
     })),
     bundleSequence,
   }
@@ -80,6 +82,7 @@ function slotOf(stored: z.output<typeof slotSchema>): AuthoritySlot {
     anchor,
     privateKey,
     preparedAt: new Date(stored.preparedAt),
+    longestLeafMs: stored.longestLeafMs,
     trustedUntil: stored.trustedUntil === undefined ? undefined : new Date(stored.trustedUntil),
   }
 }

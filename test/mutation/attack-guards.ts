@@ -199,6 +199,14 @@ export const ATTACK_GUARDS: readonly Guard[] = [
     title: 'an old one that is trusted for ever',
   },
   {
+    invariant: 'authorities: what leaves were once allowed is never lowered',
+    file: 'broker/ca/rotation.ts',
+    find: '(slot.longestLeafMs ?? Infinity) < longestLeafMs',
+    replace: 'slot.longestLeafMs !== longestLeafMs',
+    test: 'broker/ca/longest-leaf.test.ts',
+    title: 'shorter leaves are allowed',
+  },
+  {
     invariant: 'authorities: another wrapping key opens nothing',
     file: 'broker/ca/key-wrap.ts',
     find: '    if (sealedBy !== this.#keyId) {',

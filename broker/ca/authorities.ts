@@ -50,7 +50,8 @@ export class Authorities implements SigningAuthorities {
   readonly #options: AuthoritiesOptions
   #state: Slots
   #bundle: X509Bundle
-  readonly #signing = new Map<string, SigningAuthority>()
+  /** A slot that changes is a new one. */
+  readonly #signing = new WeakMap<AuthoritySlot, SigningAuthority>()
 
   /**
    * What the policy newly allows is in the store as well then, before anything is signed under it.
@@ -94,15 +95,16 @@ export class Authorities implements SigningAuthorities {
         retryAfterMs: 5000,
       })
     }
-    const known = this.#signing.get(slot.keyId)
+    const known = this.#signing.get(slot)
     if (known) return known
     const authority: SigningAuthority = {
       keyId: slot.keyId,
       issuer: issuerOf(slot.certificate, slot.privateKey),
-      notAfter: slot.certificate.notAfter,
+      // Of an old one that serves once more, nothing outlives the trust in it.
+      notAfter: slot.trustedUntil ?? slot.certificate.notAfter,
       chain: slot.chain.map(({ der }) => der),
     }
-    this.#signing.set(slot.keyId, authority)
+    this.#signing.set(slot, authority)
     return authority
   }
 
@@ -159,9 +161,6 @@ export class Authorities implements SigningAuthorities {
     const hasNewBundle = next.bundleSequence !== this.#state.bundleSequence
     this.#state = next
     if (hasNewBundle) this.#bundle = this.#bundleOf(next)
-    for (const keyId of this.#signing.keys()) {
-      if (!slots.some((slot) => slot.keyId === keyId)) this.#signing.delete(keyId)
-    }
   }
 
   #bundleOf({ slots, bundleSequence }: Slots): X509Bundle {

@@ -90,6 +90,17 @@ describe('an authority stays trusted until the last leaf that it may have signed
     // What signs from here on was only prepared by it, and had signed nothing.
     expect(authorities.active?.longestLeafMs).toBe(HOUR)
   })
+
+  test('the clock has jumped back to before its beginning', async () => {
+    const authorities = await start(DAY)
+    await prepare(authorities)
+    await activate(authorities)
+    const second = authorities.active
+    clock.jump(-2 * DAY)
+    await rotate(authorities)
+    const slot = authorities.slots.find(({ keyId }) => keyId === second?.keyId)
+    expect(slot).toMatchObject({ state: 'old', trustedUntil: second?.certificate.notAfter })
+  })
 })
 
 test('the next authority owes nothing to what the one before it was allowed', async () => {
@@ -107,4 +118,14 @@ test('longer leaves are allowed only once that is in the store', async () => {
   await expect(start(DAY)).rejects.toMatchObject({ code: 'store_unavailable' })
   // A start that allows no more than before writes nothing.
   await start(HOUR)
+})
+
+test('an old authority that a clock that jumped back lets sign again signs nothing beyond its end of trust', async () => {
+  const authorities = await start(HOUR)
+  await prepare(authorities)
+  const signer = authorities.signing(clock.now())
+  await activate(authorities)
+  clock.jump(-90 * 60_000)
+  const [old] = authorities.slots
+  expect(authorities.signing(clock.now())).toMatchObject({ keyId: signer.keyId, notAfter: old?.trustedUntil })
 })

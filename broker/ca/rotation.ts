@@ -80,10 +80,11 @@ export function allowing(slots: readonly AuthoritySlot[], { longestLeafMs }: Rot
 
 /**
  * When the last leaf that `slot` signed has ended at the latest, if it signs no more from `now` on. A leaf never outlives
- * its issuer. More is not known of one that an older version let sign, whose configuration may have allowed anything.
+ * its issuer. More is not known of one that an older version let sign, whose configuration may have allowed anything; nor
+ * after the clock has jumped back to before it began, which then does not tell when it signed.
  */
-function lastLeafEnds({ certificate: { notAfter }, longestLeafMs }: AuthoritySlot, now: Date): Date {
-  if (longestLeafMs === undefined) return notAfter
+function lastLeafEnds({ certificate: { notBefore, notAfter }, longestLeafMs }: AuthoritySlot, now: Date): Date {
+  if (longestLeafMs === undefined || now < notBefore) return notAfter
   return new Date(Math.min(now.getTime() + longestLeafMs, notAfter.getTime()))
 }
 

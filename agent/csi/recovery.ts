@@ -1,10 +1,9 @@
-import { readFile, realpath } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { codeOf } from '../../core/runtime/errors.ts'
+import { realpath } from 'node:fs/promises'
+import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import type { Mounter } from '../volume/mounter.ts'
-import { MOUNT_SOURCE } from '../volume/tmpfs-options.ts'
 import type { VolumeDelivery } from '../volume/volume-delivery.ts'
+import { contradicts, kubeletsWord } from './kubelet-volume-data.ts'
 import type { PublishSettings } from './publish-request.ts'
 import { parseTargetPath, type TargetPath } from './target-path.ts'
 import type { VolumeRecord, VolumeRecords } from './volume-records.ts'
@@ -24,14 +23,15 @@ export interface Recovered {
   readonly recovered: number
   /** Nobody's any more: unmounted, or only the record of one, and gone. */
   readonly removed: number
-  /** Mounted and kubelet's, but not to be served before its next publish. */
+  /** Mounted and not forgotten, but not to be served before its next publish. */
   readonly waiting: number
 }
 
 /**
- * Takes up what the agent before left (design §10): every volume that is on record, mounted, and known to kubelet. Once
- * kubelet has forgotten a volume, which it does only after its unpublish or a publish that failed for good, nobody will
- * ever unpublish it, so it goes now. One volume's trouble is not another's.
+ * Takes up what the agent before left (design §10): every volume that is on record, mounted, and not forgotten by kubelet.
+ * Once kubelet has forgotten a volume, which it does only after its unpublish or a publish that failed for good, nobody
+ * will ever unpublish it, so it goes now. What is doubtful stays as it is: containers may be using it, and kubelet's next
+ * publish or unpublish says what it is. One volume's trouble is not another's.
  */
 export async function recoverVolumes(dependencies: RecoveryDependencies, log: Log): Promise<Recovered> {
   const counts = { recovered: 0, removed: 0, waiting: 0 }
@@ -49,13 +49,16 @@ async function recoverOne(record: VolumeRecord, dependencies: RecoveryDependenci
   const { volumes, records, deliverTo, settings } = dependencies
   try {
     const target = parseTargetPath(targetPath, settings.kubeletDirectory)
-    if ((await volumeHandle(targetPath)) === volumeId && (await isThere(deliverTo(target, gid)))) {
-      await volumes.recover(record)
-      return 'recovered'
+    const word = await kubeletsWord(targetPath)
+    if (word === 'forgotten' || !(await isThere(deliverTo(target, gid)))) {
+      await deliverTo(target, gid).remove()
+      await records.delete(volumeId)
+      return 'removed'
     }
-    await deliverTo(target, gid).remove()
-    await records.delete(volumeId)
-    return 'removed'
+    if (contradicts(word, volumeId)) throw doubtful('kubelet mounts another volume on its target path')
+    if (record.pod.podUid !== target.podUid) throw doubtful("its record names another pod than its target path's")
+    await volumes.recover(record)
+    return 'recovered'
   } catch (error) {
     log.warn({ volumeId, code: codeOf(error), err: error }, 'a volume was not recovered; it waits for its next publish')
     return 'waiting'
@@ -64,34 +67,27 @@ async function recoverOne(record: VolumeRecord, dependencies: RecoveryDependenci
 
 /** A mount without a record says too little of its pod; kubelet's next publish says it all. */
 async function adopt(target: TargetPath, { deliverTo }: RecoveryDependencies, log: Log) {
-  const volumeId = await volumeHandle(target.path)
+  const word = await kubeletsWord(target.path)
   try {
-    if (volumeId === undefined) {
+    if (word === 'forgotten') {
       await deliverTo(target, undefined).remove()
       return 'removed'
     }
-    log.warn({ volumeId }, 'a volume without a record waits for its next publish')
+    log.warn({ targetPath: target.path, word }, 'a volume without a record waits for its next publish')
   } catch (error) {
     log.warn({ code: codeOf(error), err: error }, 'a volume that nobody knows could not be removed')
   }
   return 'waiting'
 }
 
+function doubtful(why: string): IdentityError {
+  return new IdentityError('volume_tampered', why)
+}
+
 async function isThere(delivery: VolumeDelivery): Promise<boolean> {
   const there = await delivery.exists()
   await delivery.close()
   return there
-}
-
-/** The ID under which kubelet knows the volume that it mounts here; `undefined` where it knows none, or one not ours. */
-async function volumeHandle(targetPath: string): Promise<string | undefined> {
-  try {
-    const data: unknown = JSON.parse(await readFile(join(dirname(targetPath), 'vol_data.json'), 'utf8'))
-    const { driverName, volumeHandle: handle } = data as Record<string, unknown>
-    return driverName === MOUNT_SOURCE && typeof handle === 'string' ? handle : undefined
-  } catch {
-    return undefined
-  }
 }
 
 /** The target paths of our mounts, as kubelet writes them: its folder may be a link, which the kernel does not show. */

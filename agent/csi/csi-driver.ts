@@ -51,7 +51,9 @@ export async function startCsiDriver(
 ): Promise<CsiDriver> {
   const kubeletDirectory = given.replace(/\/+$/, '')
   const settings = { kubeletDirectory, audience: options.audience, maxVolumesPerPod: options.maxVolumesPerPod }
-  const records = await VolumeRecords.open(join(options.stateDirectory, 'volumes'))
+  const records = await VolumeRecords.open(join(options.stateDirectory, 'volumes'), (name, error) =>
+    log.warn({ name, err: error }, 'the record of a volume cannot be read; the volume waits for its next publish'),
+  )
   const damaged = (error: unknown) => log.warn({ err: error }, 'a volume is damaged; it will be written anew')
   // Without fsGroup a pod may run as any user, and nobody but the pod reaches its volume (design §3).
   const deliverTo = (target: TargetPath, gid: number | undefined) =>

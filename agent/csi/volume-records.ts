@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { errnoOf } from '../volume/directory.ts'
 import type { PodRef } from '../workloads/workload.ts'
 
 /** What an agent that comes back must know of a volume and cannot see in it. No secret is among it (design §7). */
@@ -13,11 +14,12 @@ export interface VolumeRecord {
   readonly gid?: number | undefined
 }
 
-const schema = z.strictObject({
+/** A field that is unknown here is a newer agent's: one that was rolled back must still find its volumes (design §6). */
+const schema = z.object({
   version: z.literal(1),
   volumeId: z.string(),
   targetPath: z.string(),
-  pod: z.strictObject({
+  pod: z.object({
     podUid: z.string(),
     podName: z.string(),
     namespace: z.string(),
@@ -27,48 +29,70 @@ const schema = z.strictObject({
 })
 
 const SUFFIX = '.json'
+/** Of a record that is being saved. */
+const NEXT = '.next'
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
+
+/** Told of a file that stays as it is, for nobody can read or remove it. */
+type Unreadable = (name: string, error: unknown) => void
 
 /** A file per volume in the agent's own folder, `<volume ID>.json`, each replaced as a whole. */
 export class VolumeRecords {
   readonly #directory: string
+  readonly #unreadable: Unreadable
 
-  private constructor(directory: string) {
+  private constructor(directory: string, unreadable: Unreadable) {
     this.#directory = directory
+    this.#unreadable = unreadable
   }
 
-  static async open(directory: string): Promise<VolumeRecords> {
+  static async open(directory: string, unreadable: Unreadable = () => {}): Promise<VolumeRecords> {
     await mkdir(directory, { recursive: true, mode: 0o700 })
-    return new VolumeRecords(directory)
+    const records = new VolumeRecords(directory, unreadable)
+    await records.#removeHalfSaved()
+    return records
   }
 
   async save(record: VolumeRecord): Promise<void> {
     const path = this.#pathOf(record.volumeId)
-    const file = await open(`${path}.next`, CREATE, 0o600)
     try {
-      await file.writeFile(`${JSON.stringify({ version: 1, ...record })}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
+      await writeSynced(path + NEXT, `${JSON.stringify({ version: 1, ...record })}\n`)
+      await rename(path + NEXT, path)
+    } catch (error) {
+      await unlink(path + NEXT).catch(() => {})
+      throw error
     }
-    await rename(`${path}.next`, path)
   }
 
   async delete(volumeId: string): Promise<void> {
     await unlink(this.#pathOf(volumeId)).catch((error: unknown) => {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+      if (errnoOf(error) !== 'ENOENT') throw error
     })
   }
 
   /** All that can be read; a record that cannot is as good as none, for kubelet's next publish says it all again. */
   async all(): Promise<VolumeRecord[]> {
-    const names = (await readdir(this.#directory)).filter((name) => name.endsWith(SUFFIX))
     const records: VolumeRecord[] = []
-    for (const name of names) {
-      const record = parseRecord(await readFile(join(this.#directory, name), 'utf8'))
-      if (record?.volumeId === name.slice(0, -SUFFIX.length)) records.push(record)
+    for (const name of await this.#names(SUFFIX)) {
+      try {
+        const record = parseRecord(await readFile(join(this.#directory, name), 'utf8'))
+        if (record.volumeId + SUFFIX !== name) throw new TypeError('the record is of another volume')
+        records.push(record)
+      } catch (error) {
+        this.#unreadable(name, error)
+      }
     }
     return records
+  }
+
+  async #removeHalfSaved(): Promise<void> {
+    for (const name of await this.#names(SUFFIX + NEXT)) {
+      await unlink(join(this.#directory, name)).catch((error: unknown) => this.#unreadable(name, error))
+    }
+  }
+
+  async #names(ending: string): Promise<string[]> {
+    return (await readdir(this.#directory)).filter((name) => name.endsWith(ending))
   }
 
   #pathOf(volumeId: string): string {
@@ -76,11 +100,17 @@ export class VolumeRecords {
   }
 }
 
-function parseRecord(text: string): VolumeRecord | undefined {
+async function writeSynced(path: string, text: string): Promise<void> {
+  const file = await open(path, CREATE, 0o600)
   try {
-    const { version: _, ...record } = schema.parse(JSON.parse(text))
-    return record
-  } catch {
-    return undefined
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
   }
+}
+
+function parseRecord(text: string): VolumeRecord {
+  const { version: _, ...record } = schema.parse(JSON.parse(text))
+  return record
 }

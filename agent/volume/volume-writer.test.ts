@@ -14,7 +14,7 @@ import {
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Directory, errnoOf, handOver } from './directory.ts'
 import type { VolumeFile } from './volume-files.ts'
 import { wipe, writeGeneration } from './volume-writer.ts'
@@ -181,6 +181,19 @@ test('a write that fails leaves the generation before in force', async () => {
   await expect(writeGeneration(volume, files('two', 'n'.repeat(256)), 'everyone')).rejects.toThrow('ENAMETOOLONG')
   expect(await text('tls.key')).toBe('one')
   expect(await readdir(path)).not.toContain('..2')
+})
+
+test('a generation that another agent is writing at the same time stays', async () => {
+  await writeGeneration(volume, files('one'), 'everyone')
+  const makeChild = vi.spyOn(Directory.prototype, 'makeChild').mockImplementationOnce(async (name) => {
+    await mkdir(join(path, name))
+    await writeFile(join(path, name, 'tls.key'), 'theirs')
+    makeChild.mockRestore()
+    return volume.makeChild(name)
+  })
+  await expect(writeGeneration(volume, files('two'), 'everyone')).rejects.toMatchObject({ code: 'EEXIST' })
+  expect(await text('..2/tls.key')).toBe('theirs')
+  expect(await text('tls.key')).toBe('one')
 })
 
 test('FS-06: the file of a trust domain that is no longer federated with goes', async () => {

@@ -2,9 +2,8 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Directory } from './directory.ts'
 import { keyAccess, type Readers } from './readers.ts'
 import { SECRET_FILES, type VolumeFile } from './volume-files.ts'
+import { checkLinks, DATA, makeLinks } from './volume-links.ts'
 
-/** The link that names the generation in force. Renaming another over it is the one moment at which all files change. */
-export const DATA = '..data'
 const NEXT_DATA = '..data_next'
 
 /**
@@ -28,8 +27,10 @@ export async function writeGeneration(
   }
   const links = await checkLinks(volume, files)
   const next = (before ?? 0) + 1
+  // Where another agent has just made this one, it fails here, and that one's is not ours to remove.
+  const generation = await volume.makeChild(generationName(next))
   try {
-    await createGeneration(volume, next, files, readers)
+    await fill(generation, files, readers)
     await volume.unlink(NEXT_DATA)
     await volume.link(NEXT_DATA, generationName(next))
     await volume.rename(NEXT_DATA, DATA)
@@ -37,7 +38,7 @@ export async function writeGeneration(
     await volume.removeChildWithFiles(generationName(next)).catch(() => {})
     throw error
   }
-  for (const name of links.missing) await volume.link(name, linkTo(name))
+  await makeLinks(volume, links.missing)
   for (const name of links.stale) await volume.unlink(name)
   for (const obsolete of old.filter((number) => before !== undefined && number < before)) {
     await volume.removeChildWithFiles(generationName(obsolete))
@@ -92,13 +93,7 @@ async function wipeGeneration(volume: Directory, name: string): Promise<void> {
   await volume.removeChildWithFiles(name)
 }
 
-async function createGeneration(
-  volume: Directory,
-  number: number,
-  files: readonly VolumeFile[],
-  readers: Readers,
-): Promise<void> {
-  const generation = await volume.makeChild(generationName(number))
+async function fill(generation: Directory, files: readonly VolumeFile[], readers: Readers): Promise<void> {
   try {
     for (const { name, contents, secret } of files) {
       await generation.createFile(name, contents, secret ? keyAccess(readers) : { mode: 0o444 })
@@ -107,26 +102,6 @@ async function createGeneration(
   } finally {
     await generation.close()
   }
-}
-
-/** Which of the links that pods use are to be made, and which lead to files that are no more. */
-async function checkLinks(volume: Directory, files: readonly VolumeFile[]) {
-  const wanted = new Set(files.filter(({ visible }) => visible).map(({ name }) => name))
-  const found = new Set<string>()
-  for (const name of await volume.names()) {
-    const entry = name.startsWith('..') ? undefined : await volume.entry(name)
-    const ours = entry?.isSymbolicLink() === true && (await volume.readLink(name)) === linkTo(name)
-    if (ours) found.add(name)
-    else if (wanted.has(name)) throw new IdentityError('volume_tampered', `${name} is not the link that we made`)
-  }
-  return {
-    missing: [...wanted].filter((name) => !found.has(name)),
-    stale: [...found].filter((name) => !wanted.has(name)),
-  }
-}
-
-function linkTo(name: string): string {
-  return `${DATA}/${name}`
 }
 
 function generationName(number: number): string {

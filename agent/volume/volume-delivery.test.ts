@@ -94,6 +94,87 @@ test('what is damaged is told of and read as nothing, so that it is written anew
   await delivery.remove()
 })
 
+test('files that are gone are damage too', async () => {
+  const damages: unknown[] = []
+  const first = deliver()
+  await first.write(await someDelivered())
+  await first.close()
+  await rm(join(target(), '..1'), { recursive: true })
+  const delivery = deliver(tmpfs(), (error) => damages.push(error))
+  expect(await delivery.read()).toBeUndefined()
+  expect(damages).toMatchObject([{ code: 'volume_tampered' }])
+  await delivery.remove()
+})
+
+test.for(['child', 'readFile', 'names', 'readLink'] as const)(
+  'a trouble of the machine that passes is no damage: %s',
+  async (what) => {
+    const damages: unknown[] = []
+    const delivery = deliver(tmpfs(), (error) => damages.push(error))
+    const delivered = await someDelivered()
+    await delivery.write(delivered)
+    const noDescriptor = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE', syscall: 'open' })
+    const spy = vi.spyOn(Directory.prototype, what).mockRejectedValueOnce(noDescriptor)
+    await expect(delivery.read()).rejects.toBe(noDescriptor)
+    spy.mockRestore()
+    expect(damages).toEqual([])
+    expect(await delivery.read()).toEqual(delivered.svid)
+    await delivery.remove()
+  },
+)
+
+describe('links that a killed agent did not come to make', () => {
+  const namesOf = async () => (await readdir(target())).filter((name) => !name.startsWith('..')).toSorted()
+
+  test('are made before what the volume holds is taken up, and tls.crt last', async () => {
+    const delivered = await someDelivered()
+    const killed = deliver()
+    await killed.write(delivered)
+    await killed.close()
+    const whole = await namesOf()
+    for (const name of whole.filter((each) => each !== 'ca.crt')) await rm(join(target(), name))
+    const link = vi.spyOn(Directory.prototype, 'link')
+    const delivery = deliver()
+    expect(await delivery.read()).toEqual(delivered.svid)
+    expect(link.mock.calls.at(-1)?.[0]).toBe('tls.crt')
+    link.mockRestore()
+    expect(await namesOf()).toEqual(whole)
+    expect(await readFile(join(target(), 'tls.key'), 'utf8')).toContain('PRIVATE KEY')
+    await delivery.remove()
+  })
+
+  test('are not made over what is not ours, which the next write refuses', async () => {
+    const delivered = await someDelivered()
+    const delivery = deliver()
+    await delivery.write(delivered)
+    await rm(join(target(), 'tls.key'))
+    await writeFile(join(target(), 'tls.key'), 'theirs')
+    expect(await delivery.read()).toEqual(delivered.svid)
+    expect(await readFile(join(target(), 'tls.key'), 'utf8')).toBe('theirs')
+    await expect(delivery.write(delivered)).rejects.toMatchObject({ code: 'volume_tampered' })
+    await delivery.remove()
+  })
+})
+
+test('a volume is nothing, then empty, then filled, and filled still when it is damaged', async () => {
+  const found = async () => {
+    const delivery = deliver()
+    const what = await delivery.found()
+    await delivery.close()
+    return what
+  }
+  expect(await found()).toBe('nothing')
+  const delivery = deliver()
+  await delivery.prepare()
+  expect(await found()).toBe('empty')
+  await delivery.write(await someDelivered())
+  expect(await found()).toBe('filled')
+  await rm(join(target(), '..1'), { recursive: true })
+  expect(await found()).toBe('filled')
+  await delivery.remove()
+  expect(await found()).toBe('nothing')
+})
+
 describe('the socket', () => {
   test('is reached through the volume, whatever the length of its path, by any user', async () => {
     const parents = ['pods', 'uid', 'x'.repeat(120)]

@@ -8,7 +8,7 @@ import { volumeFiles } from './volume-files.ts'
 import type { Readers } from './readers.ts'
 import type { VolumePlace } from './volume-place.ts'
 import { readSvid } from './volume-reader.ts'
-import { admitReaders, wipe, writeGeneration } from './volume-writer.ts'
+import { admitReaders, repairLinks, wasFilled, wipe, writeGeneration } from './volume-writer.ts'
 
 /** What a delivery is made of. */
 export interface VolumeDeliveryOptions {
@@ -19,6 +19,9 @@ export interface VolumeDeliveryOptions {
   /** Told that the files are not as the agent left them, and will be written anew. */
   readonly damaged?: (error: unknown) => void
 }
+
+/** `empty` is a volume whose first identity never came: its agent was killed before. */
+export type Found = 'nothing' | 'empty' | 'filled'
 
 /**
  * Delivers one workload's identity into its volume. Calls take turns, so that the end of a pod, which may come while
@@ -40,6 +43,15 @@ export class VolumeDelivery implements Delivery {
   /** Whether the volume is there, and ours. */
   exists(): Promise<boolean> {
     return this.#inTurn(async () => (this.#volume ??= await this.#options.place.open()) !== undefined)
+  }
+
+  /** What is there, whatever its state: containers may be using a volume that was filled, and that one alone. */
+  found(): Promise<Found> {
+    return this.#inTurn(async () => {
+      const volume = (this.#volume ??= await this.#options.place.open())
+      if (volume === undefined) return 'nothing'
+      return (await wasFilled(volume)) ? 'filled' : 'empty'
+    })
   }
 
   /** Makes the volume, unless it is there. Where that fails nothing is written either, and nobody tries again. */
@@ -67,12 +79,17 @@ export class VolumeDelivery implements Delivery {
     })
   }
 
+  /** What is damaged is read as nothing, and will be written anew; what cannot be read for now is not damaged. */
   read(): Promise<SvidMaterial | undefined> {
     return this.#inTurn(async () => {
-      this.#volume ??= await this.#options.place.open()
+      const volume = (this.#volume ??= await this.#options.place.open())
+      if (volume === undefined) return undefined
       try {
-        return this.#volume && (await readSvid(this.#volume))
+        const svid = await readSvid(volume)
+        if (svid) await repairLinks(volume)
+        return svid
       } catch (error) {
+        if (!(error instanceof IdentityError)) throw error
         this.#options.damaged?.(error)
         return undefined
       }

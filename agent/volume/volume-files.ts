@@ -46,6 +46,12 @@ export function volumeFiles({ svid, bundles }: Delivered): VolumeFile[] {
   ]
 }
 
+/** Of the files of a generation those that pods see, in the order in which their links appear. */
+export function visibleNames(names: readonly string[]): string[] {
+  const before = names.filter((name) => name !== HINT_FILE && name !== CERTIFICATE_FILE)
+  return [...before, ...names.filter((name) => name === CERTIFICATE_FILE)]
+}
+
 function visible(name: string, text: string): VolumeFile {
   return { name, contents: Buffer.from(text), secret: SECRET_FILES.includes(name), visible: true }
 }

@@ -1,7 +1,7 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Directory } from './directory.ts'
 import { keyAccess, type Readers } from './readers.ts'
-import { SECRET_FILES, type VolumeFile } from './volume-files.ts'
+import { SECRET_FILES, type VolumeFile, visibleNames } from './volume-files.ts'
 import { checkLinks, DATA, makeLinks } from './volume-links.ts'
 
 const NEXT_DATA = '..data_next'
@@ -58,6 +58,24 @@ export async function currentGeneration(volume: Directory): Promise<number | und
 export async function openGeneration(volume: Directory): Promise<Directory | undefined> {
   const number = await currentGeneration(volume)
   return number === undefined ? undefined : volume.child(generationName(number))
+}
+
+/** Whether a generation was ever in force; true also where what is left of it is damaged. */
+export async function wasFilled(volume: Directory): Promise<boolean> {
+  return (await volume.entry(DATA)) !== undefined
+}
+
+/** Makes the links that are missing. An agent that was killed at the switch to a generation left it without some. */
+export async function repairLinks(volume: Directory): Promise<void> {
+  const generation = await openGeneration(volume)
+  if (generation === undefined) return
+  try {
+    const there = new Set(await volume.names())
+    const missing = visibleNames(await generation.names()).filter((name) => !there.has(name))
+    await makeLinks(volume, missing)
+  } finally {
+    await generation.close()
+  }
 }
 
 /** Hands what holds a key to other readers, in every generation that is there. */

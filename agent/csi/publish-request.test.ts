@@ -15,7 +15,7 @@ import {
   unsignedToken,
   VOLUME_ID,
 } from '../../test/fakes/publish-requests.ts'
-import { parsePublish, parseUnpublish } from './publish-request.ts'
+import { parseFirstPublish, parseUnpublish } from './publish-request.ts'
 
 const settings = { kubeletDirectory: '/var/lib/kubelet', audience: AUDIENCE }
 const request = (change: PublishChange = {}) => publishRequest('/var/lib/kubelet', change)
@@ -23,7 +23,7 @@ const context = request().volumeContext
 const TOKENS = 'csi.storage.k8s.io/serviceAccount.tokens'
 const target = (rest: string) => `/var/lib/kubelet/pods/${rest}`
 test('what kubelet sends', () => {
-  expect(parsePublish(request(), settings)).toMatchObject({
+  expect(parseFirstPublish(request(), settings)).toMatchObject({
     volumeId: VOLUME_ID,
     pod: { podUid: POD_UID, podName: 'cart-0', namespace: 'shop', serviceAccount: 'cart' },
     token: unsignedToken(),
@@ -36,9 +36,9 @@ test('the token is taken from the secrets first, then from the context', () => {
   const tokens = (token: string) => ({ [TOKENS]: JSON.stringify({ [AUDIENCE]: { token } }) })
   const inContext = { ...context, ...tokens(unsignedToken(POD_UID, 'context')) }
   const both = request({ volumeContext: inContext, secrets: tokens(unsignedToken(POD_UID, 'secret')) })
-  expect(parsePublish(both, settings).token).toBe(unsignedToken(POD_UID, 'secret'))
+  expect(parseFirstPublish(both, settings).token).toBe(unsignedToken(POD_UID, 'secret'))
   const older = request({ volumeContext: inContext, secrets: {} })
-  expect(parsePublish(older, settings).token).toBe(unsignedToken(POD_UID, 'context'))
+  expect(parseFirstPublish(older, settings).token).toBe(unsignedToken(POD_UID, 'context'))
 })
 
 test.for([
@@ -47,7 +47,7 @@ test.for([
   ['2000', 2000],
   ['4294967294', 4294967294],
 ] as const)('fsGroup %j', ([group, gid]) => {
-  expect(parsePublish(request({ volumeCapability: mountedAs(group) }), settings).gid).toBe(gid)
+  expect(parseFirstPublish(request({ volumeCapability: mountedAs(group) }), settings).gid).toBe(gid)
 })
 
 const without = (name: string) =>
@@ -140,7 +140,7 @@ const REFUSED: [string, PublishChange, string, string][] = [
 
 describe('refused', () => {
   test.for(REFUSED)('%s', ([, change, code, message]) => {
-    expect(() => parsePublish(request(change), settings)).toThrow(
+    expect(() => parseFirstPublish(request(change), settings)).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(message) as string }),
     )
   })
@@ -162,7 +162,7 @@ describe('refused', () => {
     `${'u'.repeat(200)}/volumes/kubernetes.io~csi/identity/mount`,
     'u/'.repeat(50_000),
   ])('target_path …/pods/%s', (rest) => {
-    expect(() => parsePublish(request({ targetPath: target(rest) }), settings)).toThrow(
+    expect(() => parseFirstPublish(request({ targetPath: target(rest) }), settings)).toThrow(
       expect.objectContaining({ code: 'target_path_invalid' }),
     )
   })
@@ -170,7 +170,7 @@ describe('refused', () => {
   test.for(['/etc', 'var/lib/kubelet/pods', '/var/lib/kubelet2/pods/u/volumes/kubernetes.io~csi/v/mount', '/', '\0'])(
     'target_path %j outside',
     (targetPath) => {
-      expect(() => parsePublish(request({ targetPath }), settings)).toThrow(
+      expect(() => parseFirstPublish(request({ targetPath }), settings)).toThrow(
         expect.objectContaining({ code: 'target_path_invalid' }),
       )
     },
@@ -188,7 +188,7 @@ test('invariant 6: no refusal repeats any of a token', () => {
   ]
   for (const change of changes) {
     try {
-      parsePublish(request(change), settings)
+      parseFirstPublish(request(change), settings)
     } catch (error) {
       seen.push(`${String(error)} ${JSON.stringify(error)} ${String((error as Error).cause)}`)
     }
@@ -211,7 +211,7 @@ test("the order of checks is csi-sanity's", () => {
     { ...request({ readonly: false }), targetPath: '/tmp/target' },
   ].map((each: NodePublishVolumeRequest) => {
     try {
-      return parsePublish(each, settings)
+      return parseFirstPublish(each, settings)
     } catch (error) {
       return (error as Error).message
     }

@@ -25,12 +25,16 @@ export interface VolumeReference {
   readonly target: TargetPath
 }
 
-/** A first publish that may be served. */
+/** What every publish says of its volume. */
 export interface PublishRequest extends VolumeReference {
   readonly pod: PodRef
-  readonly token: string
   /** The pod's fsGroup. */
   readonly gid: number | undefined
+}
+
+/** A first publish that may be served. */
+export interface FirstPublishRequest extends PublishRequest {
+  readonly token: string
 }
 
 const INFO = 'csi.storage.k8s.io/'
@@ -61,10 +65,21 @@ export function parseUnpublish(request: NodeUnpublishVolumeRequest, settings: Pu
 }
 
 /**
- * Reads a publish in full. Attributes are what a pod's author wrote, the rest is kubelet's; none of it is trusted more
- * than it must be, and no error repeats a secret.
+ * Reads a pod's first publish in full. Attributes are what a pod's author wrote, the rest is kubelet's; none of it is
+ * trusted more than it must be, and no error repeats a secret.
  *
  * @throws {@link IdentityError} what the pod's author, or the cluster's operator, is to put right.
+ */
+export function parseFirstPublish(request: NodePublishVolumeRequest, settings: PublishSettings): FirstPublishRequest {
+  const publish = parsePublish(request, settings)
+  checkAttributes(request.volumeContext)
+  return { ...publish, token: tokenOf(request, publish, settings) }
+}
+
+/**
+ * Reads of a publish what its volume cannot be served without, whoever uses it already.
+ *
+ * @throws {@link IdentityError} as {@link parseFirstPublish}.
  */
 export function parsePublish(request: NodePublishVolumeRequest, settings: PublishSettings): PublishRequest {
   const reference = parsePublishReference(request, settings)
@@ -80,9 +95,7 @@ export function parsePublish(request: NodePublishVolumeRequest, settings: Publis
   if (pod.podUid !== reference.target.podUid) {
     throw new IdentityError('target_path_invalid', 'target_path is in the folder of another pod')
   }
-  checkAttributes(context)
-  const gid = parseGid(request.volumeCapability)
-  return { ...reference, pod, gid, token: tokenOf(request, reference, settings) }
+  return { ...reference, pod, gid: parseGid(request.volumeCapability) }
 }
 
 /** The token that a publish or republish brings for the pod of its target path. */

@@ -2,7 +2,7 @@ import { realpath } from 'node:fs/promises'
 import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import type { Mounter } from '../volume/mounter.ts'
-import type { VolumeDelivery } from '../volume/volume-delivery.ts'
+import type { Found, VolumeDelivery } from '../volume/volume-delivery.ts'
 import { contradicts, kubeletsWord } from './kubelet-volume-data.ts'
 import type { PublishSettings } from './publish-request.ts'
 import { parseTargetPath, type TargetPath } from './target-path.ts'
@@ -50,13 +50,19 @@ async function recoverOne(record: VolumeRecord, dependencies: RecoveryDependenci
   try {
     const target = parseTargetPath(targetPath, settings.kubeletDirectory)
     const word = await kubeletsWord(targetPath)
-    if (word === 'forgotten' || !(await isThere(deliverTo(target, gid)))) {
+    const found = word === 'forgotten' ? 'nothing' : await look(deliverTo(target, gid))
+    if (found === 'nothing') {
       await deliverTo(target, gid).remove()
       await records.delete(volumeId)
       return 'removed'
     }
     if (contradicts(word, volumeId)) throw doubtful('kubelet mounts another volume on its target path')
     if (record.pod.podUid !== target.podUid) throw doubtful("its record names another pod than its target path's")
+    if (found === 'empty') {
+      // Its publish was never answered. Served as it is, the next would be, and containers start without an identity.
+      log.info({ volumeId }, 'a volume that was never filled waits for its next publish')
+      return 'waiting'
+    }
     await volumes.recover(record)
     return 'recovered'
   } catch (error) {
@@ -84,10 +90,12 @@ function doubtful(why: string): IdentityError {
   return new IdentityError('volume_tampered', why)
 }
 
-async function isThere(delivery: VolumeDelivery): Promise<boolean> {
-  const there = await delivery.exists()
-  await delivery.close()
-  return there
+async function look(delivery: VolumeDelivery): Promise<Found> {
+  try {
+    return await delivery.found()
+  } finally {
+    await delivery.close()
+  }
 }
 
 /** The target paths of our mounts, as kubelet writes them: its folder may be a link, which the kernel does not show. */

@@ -2,17 +2,18 @@ import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import type { NodePublishVolumeRequest, NodeUnpublishVolumeRequest } from '../../proto/gen/third_party/csi/v1/csi_pb.ts'
 import type { VolumeDelivery } from '../volume/volume-delivery.ts'
-import type { WorkloadRequest } from '../workloads/workload.ts'
 import {
+  parseFirstPublish,
   parsePublish,
   parsePublishReference,
   parseUnpublish,
-  type PublishRequest,
   type PublishSettings,
   tokenOf,
+  type VolumeReference,
 } from './publish-request.ts'
 import type { PublishedWorkloads } from './published-workloads.ts'
 import { parseTargetPath, type TargetPath } from './target-path.ts'
+import { serveUnserved, type UnservedPublish } from './unserved-volume.ts'
 import type { VolumeRecord, VolumeRecords } from './volume-records.ts'
 
 export interface VolumesDependencies {
@@ -27,7 +28,7 @@ export interface VolumesDependencies {
 /** One pod's author may list thousands of inline volumes; each is a mount, a socket and an SVID. */
 const MAX_VOLUMES_PER_POD = 16
 
-/** A first publish on its way. */
+/** A publish of a volume that is not served yet, on its way. */
 interface Flight {
   readonly target: TargetPath
   readonly done: Promise<void>
@@ -51,10 +52,11 @@ export class Volumes {
    * Serves a publish. kubelet repeats it every minute or so, and in bursts: from the second on it brings a fresh token
    * and is answered OK whatever it says else, even once the SVID has expired, for an error would only make kubelet back
    * off and the next token come later (design §10). On a failure of the first nothing is left behind: kubelet may never
-   * unpublish a volume whose publish it takes to have failed for good.
+   * unpublish a volume whose publish it takes to have failed for good. What a first publish is refused for, a volume that
+   * containers use already is not (design §6).
    */
   async publish(request: NodePublishVolumeRequest): Promise<void> {
-    const { settings, workloads } = this.#dependencies
+    const { settings } = this.#dependencies
     const reference = parsePublishReference(request, settings)
     const { volumeId, target } = reference
     for (let removal; (removal = this.#removals.get(volumeId));) await removal.catch(() => {})
@@ -62,16 +64,18 @@ export class Volumes {
     const known = this.#flights.get(volumeId)?.target ?? this.#published.get(volumeId)
     if (known) {
       if (known.path !== target.path) refuseTarget()
-      try {
-        workloads.refreshToken(volumeId, tokenOf(request, reference, settings))
-      } catch (error) {
-        this.#dependencies.log.warn({ volumeId, code: codeOf(error) }, 'the token of a republish is not used')
-      }
+      this.#refreshToken(request, reference)
       return this.#flights.get(volumeId)?.done
     }
-    const first = parsePublish(request, settings)
-    this.#checkCount(target.podUid)
-    return this.#takeOff(first)
+    const isFull = this.#isFull(target.podUid)
+    return this.#takeOff({
+      publish: parsePublish(request, settings),
+      asFirst: () => {
+        if (isFull) this.#refuseCount()
+        return parseFirstPublish(request, settings)
+      },
+      refreshToken: () => this.#refreshToken(request, reference),
+    })
   }
 
   /** Ends a volume, known or not, half made or whole. Waits for nobody but the node itself. */
@@ -95,67 +99,42 @@ export class Volumes {
     this.#published.set(volumeId, target)
   }
 
-  /** Refused for good: only another pod spec helps. What is served already, or recovered, is never taken away for it. */
-  #checkCount(podUid: string): void {
-    const { maxVolumesPerPod = MAX_VOLUMES_PER_POD } = this.#dependencies.settings
-    const targets = [...Array.from(this.#flights.values(), ({ target }) => target), ...this.#published.values()]
-    if (targets.filter((target) => target.podUid === podUid).length < maxVolumesPerPod) return
-    throw new IdentityError(
-      'volume_request_invalid',
-      `a pod may have at most ${maxVolumesPerPod} volumes of this driver`,
-    )
-  }
-
-  #takeOff(request: PublishRequest): Promise<void> {
-    const abandoned = new AbortController()
-    const { volumeId } = request
-    const done = this.#firstPublish(request, abandoned.signal).finally(() => this.#flights.delete(volumeId))
-    const abandon = () => abandoned.abort(new IdentityError('workload_unknown', 'the volume was unpublished meanwhile'))
-    this.#flights.set(volumeId, { target: request.target, done, abandon })
-    return done
-  }
-
-  async #firstPublish({ volumeId, target, pod, token, gid }: PublishRequest, abandoned: AbortSignal): Promise<void> {
-    const { deliverTo, records, workloads, log } = this.#dependencies
-    const delivery = deliverTo(target, gid)
-    let holds = false
+  /** A token that is missing or another pod's is told of, and not used. */
+  #refreshToken(request: NodePublishVolumeRequest, reference: VolumeReference): void {
+    const { volumeId } = reference
+    const { settings, workloads, log } = this.#dependencies
     try {
-      // The record first: what is mounted without one is not found again.
-      await records.save({ volumeId, targetPath: target.path, pod, gid })
-      // An agent that has lost its record finds a volume that containers use: it is taken up again, never emptied.
-      holds = (await delivery.exists()) && (await delivery.read()) !== undefined
-      abandoned.throwIfAborted()
-      // Mounted while the broker is asked, who takes as long; where that fails, nothing is waited for.
-      const mounted = delivery.prepare()
-      const stopped = mounted.catch(() => workloads.remove(volumeId)).catch(() => {})
-      try {
-        await this.#serve(holds, { id: volumeId, pod, owner: pod.podUid, delivery, token })
-      } finally {
-        // What is removed late would be the next publish's.
-        await stopped
-        await mounted
-      }
-      abandoned.throwIfAborted()
-      this.#published.set(volumeId, target)
+      workloads.refreshToken(volumeId, tokenOf(request, reference, settings))
     } catch (error) {
-      await this.#cleanUp(volumeId, delivery, holds).catch((left: unknown) => {
-        log.error({ volumeId, code: codeOf(left), err: left }, 'a failed publish could not be cleaned up')
-      })
-      throw error
+      log.warn({ volumeId, code: codeOf(error) }, 'the token of a republish is not used')
     }
   }
 
-  async #cleanUp(volumeId: string, delivery: VolumeDelivery, holds: boolean): Promise<void> {
-    if (holds) return delivery.close()
-    await delivery.remove()
-    await this.#dependencies.records.delete(volumeId)
+  get #maxVolumesPerPod(): number {
+    return this.#dependencies.settings.maxVolumesPerPod ?? MAX_VOLUMES_PER_POD
   }
 
-  async #serve(holds: boolean, workload: WorkloadRequest & { readonly token: string }): Promise<void> {
-    const { workloads } = this.#dependencies
-    if (!holds) return workloads.add(workload)
-    await workloads.recover(workload)
-    workloads.refreshToken(workload.id, workload.token)
+  /** Those on their way count too; what is served already, or recovered, is never taken away for it. */
+  #isFull(podUid: string): boolean {
+    const targets = [...Array.from(this.#flights.values(), ({ target }) => target), ...this.#published.values()]
+    return targets.filter((target) => target.podUid === podUid).length >= this.#maxVolumesPerPod
+  }
+
+  /** Refused for good: only another pod spec helps. */
+  #refuseCount(): never {
+    const most = this.#maxVolumesPerPod
+    throw new IdentityError('volume_request_invalid', `a pod may have at most ${most} volumes of this driver`)
+  }
+
+  #takeOff(unserved: UnservedPublish): Promise<void> {
+    const abandoned = new AbortController()
+    const { volumeId, target } = unserved.publish
+    const done = serveUnserved(unserved, this.#dependencies, abandoned.signal)
+      .then(() => void this.#published.set(volumeId, target))
+      .finally(() => this.#flights.delete(volumeId))
+    const abandon = () => abandoned.abort(new IdentityError('workload_unknown', 'the volume was unpublished meanwhile'))
+    this.#flights.set(volumeId, { target, done, abandon })
+    return done
   }
 
   async #remove(volumeId: string, target: TargetPath): Promise<void> {

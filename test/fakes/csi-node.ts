@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { create } from '@bufbuild/protobuf'
 import { recoverVolumes, type Recovered } from '../../agent/csi/recovery.ts'
 import type { TargetPath } from '../../agent/csi/target-path.ts'
 import { VolumeRecords } from '../../agent/csi/volume-records.ts'
@@ -12,6 +13,7 @@ import { VolumeDelivery } from '../../agent/volume/volume-delivery.ts'
 import type { Delivered } from '../../agent/workloads/workload.ts'
 import { createLog } from '../../core/runtime/log.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
+import { NodeUnpublishVolumeRequestSchema } from '../../proto/gen/third_party/csi/v1/csi_pb.ts'
 import { someDelivered } from './delivered.ts'
 import { FakeMounter } from './fake-mounter.ts'
 import { FakeWorkloads } from './fake-workloads.ts'
@@ -24,6 +26,7 @@ export class CsiNode {
   readonly mounter = new FakeMounter()
   readonly root: string
   readonly delivered: Delivered
+  maxVolumesPerPod = 3
   records: VolumeRecords
   workloads: FakeWorkloads
   volumes: Volumes
@@ -65,6 +68,11 @@ export class CsiNode {
     return this.volumes.publish(publishRequest(this.root, change))
   }
 
+  unpublish(): Promise<void> {
+    const { target: targetPath } = this
+    return this.volumes.unpublish(create(NodeUnpublishVolumeRequestSchema, { volumeId: VOLUME_ID, targetPath }))
+  }
+
   /** The agent is killed and another started: of the one before nothing more runs. */
   async restart(): Promise<void> {
     await this.workloads.close()
@@ -100,7 +108,7 @@ export class CsiNode {
   }
 
   #settings() {
-    return { kubeletDirectory: this.root, audience: AUDIENCE, maxVolumesPerPod: 3 }
+    return { kubeletDirectory: this.root, audience: AUDIENCE, maxVolumesPerPod: this.maxVolumesPerPod }
   }
 
   #newVolumes(): Volumes {

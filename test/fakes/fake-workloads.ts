@@ -36,8 +36,14 @@ export class FakeWorkloads implements PublishedWorkloads {
   async recover(workload: WorkloadRequest): Promise<void> {
     this.calls.push('recover')
     this.held.set(workload.id, workload)
-    await workload.delivery.read()
-    await this.#listen(workload)
+    try {
+      await workload.delivery.read()
+      await this.#listen(workload)
+    } catch (error) {
+      this.held.delete(workload.id)
+      await workload.delivery.close()
+      throw error
+    }
   }
 
   refreshToken(_id: string, token: string): void {

@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import { parsePublish, type PublishRequest } from '../../agent/csi/publish-request.ts'
+import { parseFirstPublish, type FirstPublishRequest } from '../../agent/csi/publish-request.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import {
   type NodePublishVolumeRequest,
@@ -25,10 +25,10 @@ export const target = defineTarget<NodePublishVolumeRequest>({
     if (!rng.oneIn(4)) for (const change of rng.list(1, 2, () => rng.pick(CHANGES))) change(request, rng)
     return throughTheWire(request)
   },
-  run: (request) => check(request, (given) => parsePublish(given, settings)),
+  run: (request) => check(request, (given) => parseFirstPublish(given, settings)),
   plantedFault: {
     description: 'a writable volume is taken',
-    run: (request) => check(request, (given) => parsePublish({ ...given, readonly: true }, settings)),
+    run: (request) => check(request, (given) => parseFirstPublish({ ...given, readonly: true }, settings)),
   },
 })
 
@@ -76,8 +76,11 @@ function throughTheWire(request: NodePublishVolumeRequest): NodePublishVolumeReq
   return fromBinary(NodePublishVolumeRequestSchema, toBinary(NodePublishVolumeRequestSchema, request))
 }
 
-function check(request: NodePublishVolumeRequest, parse: (request: NodePublishVolumeRequest) => PublishRequest): void {
-  let parsed: PublishRequest
+function check(
+  request: NodePublishVolumeRequest,
+  parse: (request: NodePublishVolumeRequest) => FirstPublishRequest,
+): void {
+  let parsed: FirstPublishRequest
   try {
     parsed = parse(request)
   } catch (error) {

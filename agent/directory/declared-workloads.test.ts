@@ -144,6 +144,23 @@ test('what a former run delivered is taken up without a token, then gets it', as
   )
 })
 
+test('what cannot be looked at for now is taken up later, and not added: a refusal would empty it', async () => {
+  await declare('cart')
+  existing.add('cart')
+  const recover = target.recover.bind(target)
+  let failures = 2
+  target.recover = async (request) => {
+    await recover(request)
+    if (failures-- === 0) return
+    target.held.delete(request.id)
+    throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE', syscall: 'open' })
+  }
+  await declared.recover()
+  declared.start()
+  await reread(() => expect(target.calls).toContain('token cart first'))
+  expect(target.calls).toEqual([...Array.from({ length: 3 }, () => 'recover cart without token'), 'token cart first'])
+})
+
 test('what was declared once and is no more goes with the next start', async () => {
   const before = new DeliveredNames(namesFile)
   await Promise.all([before.add('cart'), before.add('gone')])

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/runtime/clock.ts'
 import type { ErrorCode } from '../../core/runtime/error-codes.ts'
-import { codeOf } from '../../core/runtime/errors.ts'
+import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import type { Readers } from '../volume/readers.ts'
 import { described } from '../workloads/described.ts'
@@ -54,6 +54,8 @@ export class DeclaredWorkloads {
   readonly #dependencies: Dependencies
   readonly #known = new Map<string, Known>()
   readonly #adding = new Set<string>()
+  /** What a former run may have delivered and could not be looked at yet. Added, it would be emptied by a refusal. */
+  readonly #unseen = new Set<string>()
   /** The code that each was refused with last, until it is served. */
   readonly #refused = new Map<string, ErrorCode>()
   readonly #stopping = new AbortController()
@@ -78,7 +80,7 @@ export class DeclaredWorkloads {
     }
     for (const declaration of workloads.values()) {
       try {
-        await this.#recoverOne(declaration)
+        await this.#takeUp(declaration)
       } catch (error) {
         this.#dependencies.log.warn({ workload: declaration.name, code: codeOf(error) }, 'a workload was not recovered')
       }
@@ -108,6 +110,7 @@ export class DeclaredWorkloads {
       try {
         // First, and whatever the token is: a key that is taken from somebody is taken at once.
         await this.#admit(declaration)
+        if (this.#unseen.has(declaration.name)) await this.#takeUp(declaration)
         await this.#keep(declaration, await readDeclaredToken(declaration.tokenFile))
       } catch (error) {
         found.push(`${declaration.name}: ${described(error)}`)
@@ -169,6 +172,19 @@ export class DeclaredWorkloads {
         },
       )
       .finally(() => this.#adding.delete(id))
+  }
+
+  /** What the agent refuses is for good, and made anew; any other trouble passes. */
+  async #takeUp(declaration: WorkloadDeclaration): Promise<void> {
+    const { name } = declaration
+    this.#unseen.add(name)
+    try {
+      await this.#recoverOne(declaration)
+      this.#unseen.delete(name)
+    } catch (error) {
+      if (error instanceof IdentityError) this.#unseen.delete(name)
+      throw error
+    }
   }
 
   async #recoverOne(declaration: WorkloadDeclaration): Promise<void> {

@@ -4,7 +4,7 @@ import type { Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Client, credentials, status } from '@grpc/grpc-js'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createLog } from '../../core/runtime/log.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import { serviceClient } from '../../proto/grpc-client.ts'
@@ -120,6 +120,35 @@ test('a driver that kubelet refuses makes its socket anew', async () => {
   expect(await made()).toBe(before)
   await clock.advance(10_000)
   await expect.poll(async () => [undefined, before].includes(await made())).toBe(false)
+})
+
+test('where the socket cannot be made anew it is tried again, and several refusals are one', async () => {
+  const registration = serviceClient(Registration, client, now)
+  const refuse = () => registration.notifyRegistrationStatus({ pluginRegistered: false, error: 'no' }, waiting)
+  await refuse()
+  await refuse()
+  const registry = join(root, 'registry')
+  await rm(registry, { recursive: true })
+  const waits: number[] = []
+  const sleep = vi.spyOn(clock, 'sleep').mockImplementation(async (milliseconds) => {
+    waits.push(milliseconds)
+    if (waits.length === 8) await mkdir(registry)
+  })
+  await clock.advance(10_000)
+  await expect.poll(() => readdir(registry).catch(() => [])).toEqual(['csi.countersign.dev-reg.sock'])
+  sleep.mockRestore()
+  expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000])
+  const other = new Client(`unix:${socket()}`, credentials.createInsecure())
+  await serviceClient(Registration, other, now).getInfo({}, waiting)
+  other.close()
+})
+
+test('a driver that is stopped meanwhile makes no socket', async () => {
+  const registration = serviceClient(Registration, client, now)
+  await registration.notifyRegistrationStatus({ pluginRegistered: false, error: 'no' }, waiting)
+  await driver.close()
+  await clock.advance(60_000)
+  expect(await readdir(join(root, 'registry'))).toEqual([])
 })
 
 test('the next driver takes the place of one that crashed, and its volumes', async () => {

@@ -37,6 +37,9 @@ const MAX_CONNECTIONS = 16
 const MAX_MESSAGE_BYTES = 1024 * 1024
 /** kubelet is not to be flooded by a registration that it keeps refusing. */
 const REFUSED_WAIT_MS = 10_000
+/** Without a socket kubelet reaches nobody: no pod of ours starts on this node, and none ends. */
+const RETRY_FIRST_MS = 1_000
+const RETRY_MAX_MS = 30_000
 
 /** The driver's socket: Registration, Identity and Node on one, for kubelet alone. */
 export class CsiServer {
@@ -47,6 +50,8 @@ export class CsiServer {
   readonly #stopping = new AbortController()
   readonly #connections = new Set<Socket>()
   #listener: SocketServer | undefined
+  /** The socket is being made anew. */
+  #again: Promise<void> | undefined
 
   private constructor(options: CsiServerOptions, dependencies: CsiServerDependencies) {
     const name = `${DRIVER_NAME}-reg.sock`
@@ -59,8 +64,8 @@ export class CsiServer {
     const { volumes, log } = dependencies
     addService(this.#grpc, Identity, identityService(options.version), options.ended)
     addService(this.#grpc, Node, nodeService(options.nodeName, volumes), options.ended)
-    const again = () => void this.#registerAgain().catch((error: unknown) => log.error({ err: error }, 'no socket'))
-    addService(this.#grpc, Registration, registrationService(log, again), options.ended)
+    const refused = () => this.#registerAgain()
+    addService(this.#grpc, Registration, registrationService(log, refused), options.ended)
   }
 
   /** Listens; kubelet finds the socket by itself. */
@@ -79,6 +84,7 @@ export class CsiServer {
   /** Takes the socket away and ends what runs; kubelet asks again once there is a socket again. */
   async close(): Promise<void> {
     this.#stopping.abort(new IdentityError('shutting_down', 'the agent is stopping'))
+    await this.#again
     await this.#stopListening()
     this.#grpc.forceShutdown()
     for (const connection of this.#connections) connection.destroy()
@@ -112,15 +118,26 @@ export class CsiServer {
     await rm(this.#path, { force: true })
   }
 
-  async #registerAgain(): Promise<void> {
-    const { clock } = this.#dependencies
+  /** kubelet may refuse more than once before the socket is made anew. */
+  #registerAgain(): void {
+    // What is thrown is only that the agent stops.
+    this.#again ??= this.#makeAnew()
+      .catch(() => {})
+      .finally(() => (this.#again = undefined))
+  }
+
+  async #makeAnew(): Promise<void> {
+    const { clock, log } = this.#dependencies
     const { signal } = this.#stopping
-    const stopped = await clock.sleep(REFUSED_WAIT_MS, signal).then(
-      () => false,
-      () => true,
-    )
-    if (stopped) return
-    await this.#stopListening()
-    if (!signal.aborted) await this.#listen()
+    await clock.sleep(REFUSED_WAIT_MS, signal)
+    for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MAX_MS)) {
+      try {
+        await this.#stopListening()
+        return await this.#listen()
+      } catch (error) {
+        log.error({ err: error, waitMs }, 'the CSI socket could not be made anew; it is tried again')
+        await clock.sleep(waitMs, signal)
+      }
+    }
   }
 }

@@ -11,7 +11,10 @@ export interface OpenConnection {
   streams: number
 }
 
-/** Connections of one pod at a time, so that it uses up only what is its own. */
+/**
+ * Connections of one pod at a time, so that it uses up only what is its own: ten processes with two each, and room for as
+ * many again while they are replaced. Node reads up to 2 MiB of each before anything else has its turn, 0.3 s for them all.
+ */
 export const MAX_CONNECTIONS = 32
 /** Of all pods; more than 110 pods can come to have. */
 const MAX_ON_NODE = 4096

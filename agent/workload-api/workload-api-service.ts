@@ -13,7 +13,7 @@ interface Dependencies {
   readonly identityOf: (id: string) => Latest<Delivered> | undefined
 }
 
-/** Streams of one workload at a time; a process needs two. */
+/** Streams of one workload at a time; a process needs two. Of all volumes of a pod there are at most `MAX_OPEN_STREAMS`. */
 const MAX_STREAMS = 128
 
 /**

@@ -10,6 +10,7 @@ import type { Latest } from '../workloads/latest.ts'
 import type { EndpointPort } from '../workloads/ports.ts'
 import type { Delivered } from '../workloads/workload.ts'
 import { OpenConnections } from './open-connections.ts'
+import { ReadBounds } from './read-bounds.ts'
 import { StreamBounds } from './stream-bounds.ts'
 import { workloadApiService } from './workload-api-service.ts'
 
@@ -53,6 +54,7 @@ export class WorkloadEndpoint implements EndpointPort {
   readonly #injected: InjectedConnections
   readonly #connections = new OpenConnections()
   readonly #streams: StreamBounds
+  readonly #reads: ReadBounds
   readonly #rates: TokenBuckets
 
   constructor({ identityOf, ownerOf, clock, ended }: Options) {
@@ -61,6 +63,7 @@ export class WorkloadEndpoint implements EndpointPort {
     this.#clock = clock
     this.#injected = new InjectedConnections(this.#server, clock)
     this.#streams = new StreamBounds(clock)
+    this.#reads = new ReadBounds(clock)
     this.#rates = new TokenBuckets(clock, RATE)
     addService(this.#server, SpiffeWorkloadAPI, workloadApiService({ identityOf }), ended)
   }
@@ -72,11 +75,13 @@ export class WorkloadEndpoint implements EndpointPort {
   accept(id: string, socket: Socket): void {
     socket.on('error', () => {})
     const owner = this.#ownerOf(id)
-    const connection = this.#rates.take(owner) === 0 ? this.#connections.take(id, owner, socket) : undefined
+    const isAllowed = !this.#reads.owes(owner) && this.#rates.take(owner) === 0
+    const connection = isAllowed ? this.#connections.take(id, owner, socket) : undefined
     if (!connection) {
       socket.destroy()
       return
     }
+    this.#reads.watch(connection)
     nameConnection(socket, id)
     const session = this.#injected.inject(socket)
     if (session) this.#streams.watch(connection, session)

@@ -11,6 +11,15 @@ test('a burst goes through, then so many a second, and who must wait is told how
   expect([bucket.take(), bucket.take()]).toEqual([0, 500])
 })
 
+test('what is charged is owed where it was not there, up to a bound, and nothing goes through meanwhile', async () => {
+  const clock = new FakeClock()
+  const buckets = new TokenBuckets(clock, { burst: 3, perSecond: 2 })
+  expect([buckets.charge('a', 3, 10), buckets.charge('a', 2, 10), buckets.take('a', 0)]).toEqual([0, 1000, 1000])
+  expect(buckets.charge('a', 1_000, 10)).toBe(5000)
+  await clock.advance(5000)
+  expect([buckets.take('a', 0), buckets.take('a')]).toEqual([0, 500])
+})
+
 test('each key has its own, and what is idle is forgotten', async () => {
   const clock = new FakeClock()
   const buckets = new TokenBuckets(clock, { burst: 1, perSecond: 1 })

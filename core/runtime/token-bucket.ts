@@ -31,6 +31,17 @@ export class TokenBucket {
     return Math.ceil(((count - this.#tokens) / this.#limits.perSecond) * 1000)
   }
 
+  /**
+   * Takes `count` that are gone already, whether they were there or not; what was not is owed, but no more than `maxDebt`.
+   *
+   * @returns after how many milliseconds nothing is owed any more.
+   */
+  charge(count: number, maxDebt: number): number {
+    this.#fill()
+    this.#tokens = Math.max(-maxDebt, this.#tokens - count)
+    return this.take(0)
+  }
+
   /** Nothing was taken for so long that a new one would be the same. */
   get isFull(): boolean {
     this.#fill()
@@ -65,11 +76,20 @@ export class TokenBuckets {
 
   /** As {@link TokenBucket.take}. */
   take(key: string, count = 1): number {
+    return this.#bucketOf(key).take(count)
+  }
+
+  /** As {@link TokenBucket.charge}. */
+  charge(key: string, count: number, maxDebt: number): number {
+    return this.#bucketOf(key).charge(count, maxDebt)
+  }
+
+  #bucketOf(key: string): TokenBucket {
     const bucket = this.#buckets.get(key) ?? new TokenBucket(this.#clock, this.#limits)
     this.#buckets.delete(key)
     this.#letGo()
     this.#buckets.set(key, bucket)
-    return bucket.take(count)
+    return bucket
   }
 
   /** The oldest go where they are full again, a few at each call; or where there is no room, full or not. */

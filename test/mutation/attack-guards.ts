@@ -127,6 +127,22 @@ export const ATTACK_GUARDS: readonly Guard[] = [
     title: 'streams beyond the rate take their connection',
   },
   {
+    invariant: 'pods: whatever is sent has a rate',
+    file: 'agent/workload-api/read-bounds.ts',
+    find: '    if (this.#rates.charge(owner, sent, MAX_DEBT) === 0) return\n',
+    replace: '    return\n',
+    test: 'agent/workload-api/read-bounds.test.ts',
+    title: 'takes its connection with it beyond the rate',
+  },
+  {
+    invariant: 'pods: what was sent on connections that are gone is owed',
+    file: 'agent/workload-api/read-bounds.ts',
+    find: '      this.#rates.charge(connection.owner, this.#count(connection), MAX_DEBT)\n',
+    replace: '',
+    test: 'agent/workload-api/read-bounds.test.ts',
+    title: 'counts when the connection is gone',
+  },
+  {
     invariant: 'invariant 4: a node ends only what is its own',
     file: 'broker/ledger/sqlite-writer.ts',
     find: "'UPDATE issuance SET ended_at = ? WHERE serial_number = ? AND node_name = ? AND ended_at IS NULL'",

@@ -1,3 +1,4 @@
+import { keepMemoryOutOfCoreDumps } from '../core/runtime/core-dumps.ts'
 import { codeOf, IdentityError } from '../core/runtime/errors.ts'
 import { createLog } from '../core/runtime/log.ts'
 import { systemRandom } from '../core/runtime/random.ts'
@@ -5,6 +6,8 @@ import { systemClock } from '../core/runtime/system-clock.ts'
 import { startAgent } from './agent.ts'
 import { type AgentConfig, readAgentConfig } from './config.ts'
 import { parseCommandLine, USAGE } from './flags.ts'
+
+keepMemoryOutOfCoreDumps()
 
 /** What is asked for: the agent with its settings, or only a text. */
 function asked(args: readonly string[]): AgentConfig | string {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { keepMemoryOutOfCoreDumps } from '../core/runtime/core-dumps.ts'
 import { codeOf, IdentityError } from '../core/runtime/errors.ts'
 import { createLog, type Log } from '../core/runtime/log.ts'
 import { systemRandom } from '../core/runtime/random.ts'
@@ -11,6 +12,8 @@ import { startBroker } from './broker.ts'
 import { checkFile } from './config-check.ts'
 import { type Command, readCommand } from './flags.ts'
 import { uninstallCheck } from './uninstall-check.ts'
+
+keepMemoryOutOfCoreDumps()
 
 async function main(command: Command): Promise<void> {
   if ('help' in command) {

@@ -1,8 +1,12 @@
 #!/usr/bin/env node
+import { keepMemoryOutOfCoreDumps } from '../core/runtime/core-dumps.ts'
 import { systemClock } from '../core/runtime/system-clock.ts'
 import { EXIT } from './exit/exit-code.ts'
 import type { Terminal } from './output/terminal.ts'
 import { run } from './run.ts'
+
+// It reads the keys of pods (`svid show`), and holds tokens of operators.
+keepMemoryOutOfCoreDumps()
 
 function terminal(stream: NodeJS.WriteStream): Terminal {
   // Whoever reads may have had enough (`| head`).

@@ -107,6 +107,14 @@ export const GUARDS: readonly Guard[] = [
     title: 'invariant 6',
   },
   {
+    invariant: 'invariant 6: no memory in a core dump',
+    file: 'core/runtime/core-dumps.ts',
+    find: "    writeFileSync('/proc/self/coredump_filter', '0')",
+    replace: "    writeFileSync('/proc/self/comm', 'node')",
+    test: 'test/core-dumps.test.ts',
+    title: 'invariant 6: a core dump of agent',
+  },
+  {
     invariant: 'invariant 6: keys only where the operator allows a disk',
     file: 'agent/volume/directory-place.ts',
     find: '      if (!this.#options.allowDisk && !IN_MEMORY.has(type)) {',

@@ -249,6 +249,30 @@ describe('SVIDs are asked for', () => {
     expect(results).toMatchObject([{ status: 'fulfilled' }, { status: 'rejected', reason: { code: 'node_mismatch' } }])
   })
 
+  test('with one among them for which the whole batch is refused, the others are served', async () => {
+    await start()
+    await connected()
+    const results = Promise.allSettled(
+      ['cart', 'x'.repeat(200), ...Array.from({ length: 48 }, () => 'cart')].map((name) => ask(name, 'routine')),
+    )
+    const refused = (await results).filter(({ status }) => status === 'rejected')
+    expect(refused).toMatchObject([{ reason: { code: 'request_invalid' } }])
+    // Once each, and never again.
+    expect(broker.batches.map(({ length }) => length)).toEqual([50, ...Array<number>(50).fill(1)])
+  })
+
+  test('never for a pod that is not known: the broker is not asked', async () => {
+    await start()
+    await connected()
+    const unknown = { ...factsOf('payments'), podUid: '' }
+    const asked = link.issue(
+      { pod: unknown, token: tokenOf('payments'), csr, urgency: 'routine', expiresAtMs: 0 },
+      forever,
+    )
+    await expect(asked).rejects.toMatchObject({ code: 'token_unbound' })
+    expect(broker.batches).toEqual([])
+  })
+
   test('and a refusal comes with its facts and its retry time', async () => {
     const refuse = () => {
       throw new IdentityError('overloaded', 'later', { retryAfterMs: 1500, facts: { keyType: 'ec-p384' } })

@@ -1,7 +1,7 @@
 import { durationMs, timestampDate, timestampMs } from '@bufbuild/protobuf/wkt'
-import { isErrorCode } from '../../core/runtime/error-codes.ts'
+import { type ErrorCode, isErrorCode } from '../../core/runtime/error-codes.ts'
 import type { Clock } from '../../core/runtime/clock.ts'
-import { IdentityError } from '../../core/runtime/errors.ts'
+import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import {
   Urgency as UrgencyMessage,
   type Refusal,
@@ -35,6 +35,9 @@ const TIMEOUT_MS = 20_000
 /** A renewal waits so long for others to go along; a pod that starts never waits. */
 const GATHER_MS = 10
 
+/** Refusals of a whole batch for what it holds, which may be one item's doing alone. */
+const OF_THE_BATCH: ReadonlySet<ErrorCode> = new Set(['request_invalid', 'batch_duplicate', 'batch_too_large'])
+
 const RANK = { newPod: 0, nearExpiry: 1, routine: 2 } as const satisfies Record<Urgency, number>
 const URGENCY = {
   newPod: UrgencyMessage.NEW_POD,
@@ -46,6 +49,8 @@ const URGENCY = {
 export class SvidIssuer {
   readonly #dependencies: Dependencies
   #waiting: Item[] = []
+  /** Those of refused batches, to be asked for one by one. */
+  readonly #single: Item[] = []
   #calls = 0
   #isGathering = false
 
@@ -53,8 +58,13 @@ export class SvidIssuer {
     this.#dependencies = dependencies
   }
 
-  /** @throws {@link IdentityError} the broker's refusal; `broker_unavailable`; `overloaded` when too many wait. */
+  /**
+   * @throws {@link IdentityError} the broker's refusal; `broker_unavailable`; `overloaded` when too many wait;
+   *   `token_unbound` where the pod is not known, with which the broker would refuse all that goes along.
+   */
   issue(request: IssueRequest, signal: AbortSignal): Promise<IssuedSvid> {
+    if (request.pod.podUid === '')
+      return Promise.reject(new IdentityError('token_unbound', 'it is not known which pod the token is for'))
     if (this.#waiting.length >= MAX_WAITING)
       return Promise.reject(
         new IdentityError('overloaded', 'too many SVIDs are being waited for', { retryAfterMs: 1000 }),
@@ -76,9 +86,11 @@ export class SvidIssuer {
   }
 
   #send(): void {
-    while (this.#calls < MAX_CALLS && this.#waiting.length > 0) {
-      this.#waiting.sort(byUrgency)
-      void this.#call(this.#waiting.splice(0, MAX_BATCH))
+    while (this.#calls < MAX_CALLS) {
+      const items = this.#waiting.sort(byUrgency).splice(0, MAX_BATCH)
+      if (items.length === 0) items.push(...this.#single.splice(0, 1))
+      if (items.length === 0) return
+      void this.#call(items)
     }
   }
 
@@ -92,7 +104,8 @@ export class SvidIssuer {
     try {
       await this.#ask(wanted)
     } catch (error) {
-      for (const { settle } of wanted) settle.reject(error)
+      if (wanted.length > 1 && OF_THE_BATCH.has(codeOf(error))) this.#single.push(...wanted)
+      else for (const { settle } of wanted) settle.reject(error)
     } finally {
       this.#calls -= 1
       this.#send()

@@ -51,6 +51,8 @@ export interface PodClaims {
 type State = { case: 'bundles'; bundle: X509Bundle } | { case: 'renewal'; authorityKeyIds: string[] }
 
 const HOUR_MS = 3_600_000
+/** As `broker/issuance` has it: a batch that is wrong in itself is refused whole. */
+const MAX_POD_UID_BYTES = 128
 
 /** A broker in this process that behaves: real TLS, real gRPC, real certificates. It keeps no record and reviews no token. */
 export class FakeBroker {
@@ -173,6 +175,8 @@ export class FakeBroker {
       issueX509Svids: async ({ requests }, call) => {
         const node = this.#nodeOf(call)
         this.batches.push(requests)
+        if (requests.some(({ podUid }) => podUid === '' || podUid.length > MAX_POD_UID_BYTES))
+          throw new IdentityError('request_invalid', `pod_uid has 1 to ${MAX_POD_UID_BYTES} bytes`)
         return {
           results: requests.map((request) => this.#result(request, node)),
           serverTime: timestampFromDate(clock.now()),

@@ -92,7 +92,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
       observation.firstPublish(clock.monotonicMs() - askedAtMs)
     },
     recover: (request) => workloads.recover(request),
-    refreshToken: (id, token) => workloads.refreshToken(id, token),
+    refreshToken: (...fresh) => workloads.refreshToken(...fresh),
     remove: (id) => workloads.remove(id),
   }
   observation.read({

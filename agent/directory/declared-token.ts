@@ -14,7 +14,7 @@ const MAX_BYTES = 16 * 1024
 const claims = z.object({
   'kubernetes.io': z.object({
     namespace: z.string(),
-    pod: z.object({ name: z.string(), uid: z.string() }),
+    pod: z.object({ name: z.string(), uid: z.string().min(1) }),
     serviceaccount: z.object({ name: z.string() }),
   }),
 })

@@ -7,7 +7,7 @@ import { createLog } from '../../core/runtime/log.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { FakeDelivery } from '../../test/fakes/fake-delivery.ts'
-import type { WorkloadRequest } from '../workloads/workload.ts'
+import type { PodRef, WorkloadRequest } from '../workloads/workload.ts'
 import { DeliveredNames } from './delivered-names.ts'
 import type { Readers } from '../volume/readers.ts'
 import { DeclaredWorkloads } from './declared-workloads.ts'
@@ -31,8 +31,10 @@ class Target {
     this.calls.push(`recover ${request.id} ${request.token === undefined ? 'without' : 'with'} token`)
     this.held.set(request.id, request)
   }
-  refreshToken(id: string, token: string): void {
+  refreshToken(id: string, token: string, pod: PodRef): void {
     this.calls.push(`token ${id} ${token.split('.')[2]}`)
+    const request = this.held.get(id)
+    if (request) this.held.set(id, { ...request, pod })
   }
   async remove(id: string): Promise<void> {
     this.calls.push(`remove ${id}`)
@@ -159,6 +161,34 @@ test('what cannot be looked at for now is taken up later, and not added: a refus
   declared.start()
   await reread(() => expect(target.calls).toContain('token cart first'))
   expect(target.calls).toEqual([...Array.from({ length: 3 }, () => 'recover cart without token'), 'token cart first'])
+})
+
+test('what is taken up while its token cannot be read is the pod of its first token', async () => {
+  await declare('cart')
+  existing.add('cart')
+  await rm(join(directory, 'cart.token'))
+  await declared.recover()
+  expect(target.held.get('cart')?.pod.podUid).toBe('')
+  declared.start()
+  await reread(() => expect(declared.problems).toHaveLength(1))
+  await declare('cart')
+  await reread(() => expect(target.calls).toEqual(['recover cart without token', 'token cart first']))
+  expect(target.held.get('cart')?.pod).toEqual({
+    podUid: 'uid-of-cart',
+    podName: 'cart',
+    namespace: 'shop',
+    serviceAccount: 'cart',
+  })
+  // Another pod under the old name is another workload, as ever.
+  await declare('cart', 'first', 'another-uid')
+  await reread(() => expect(target.calls.slice(2)).toEqual(['remove cart', 'add cart']))
+})
+
+test('a token that names no pod is none', async () => {
+  await declare('cart', 'first', '')
+  declared.start()
+  await reread(() => expect(declared.problems).toEqual([expect.stringContaining('cart: token_unbound: ')]))
+  expect(target.calls).toEqual([])
 })
 
 test('what was declared once and is no more goes with the next start', async () => {

@@ -4,7 +4,7 @@ import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import type { Readers } from '../volume/readers.ts'
 import { described } from '../workloads/described.ts'
-import type { Delivery, WorkloadRequest } from '../workloads/workload.ts'
+import type { Delivery, PodRef, WorkloadRequest } from '../workloads/workload.ts'
 import { type Declarations, readDeclarations } from './declarations.ts'
 import { type DeclaredToken, readDeclaredToken } from './declared-token.ts'
 import type { DeliveredNames } from './delivered-names.ts'
@@ -15,7 +15,7 @@ export interface DeclaredTarget {
   has(id: string): boolean
   add(workload: WorkloadRequest): Promise<void>
   recover(workload: WorkloadRequest): Promise<void>
-  refreshToken(id: string, token: string): void
+  refreshToken(id: string, token: string, pod: PodRef): void
   remove(id: string): Promise<void>
 }
 
@@ -136,7 +136,7 @@ export class DeclaredWorkloads {
       this.#add({ id: name, pod, token, delivery })
     } else if (known && known.token !== token) {
       this.#known.set(name, { ...known, podUid: pod.podUid, token })
-      target.refreshToken(name, token)
+      target.refreshToken(name, token, pod)
     }
   }
 
@@ -192,7 +192,8 @@ export class DeclaredWorkloads {
     const { name } = declaration
     const delivery = deliverTo(name, readersOf(declaration))
     if (!(await delivery.exists())) return delivery.close()
-    // The token is read as kubelet's would come: later, and on its own.
+    // The token is read as kubelet's would come: later, and on its own. Where it cannot be read now, nothing else says which
+    // pod this is: that comes with it.
     const pod = await readDeclaredToken(declaration.tokenFile).then(
       (declared) => declared.pod,
       () => ({ podUid: '', podName: name, namespace: '', serviceAccount: '' }),

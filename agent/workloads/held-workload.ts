@@ -7,7 +7,7 @@ const DEFAULT_KEY_TYPE: KeyType = 'ec-p256'
 /** One workload on this node: what it is, what it holds, and who is told when that changes. */
 export class HeldWorkload {
   readonly id: string
-  readonly pod: PodRef
+  pod: PodRef
   readonly owner: string
   readonly delivery: Delivery
   /** What its streams follow. */

@@ -212,6 +212,14 @@ describe('a workload of the agent before', () => {
     expect(delivery.calls).toEqual(['listen', 'write'])
   })
 
+  test('is asked for as the pod that came with the token, where the pod was not known before', async () => {
+    delivery.found = await svidFor(authorities, 'cart')
+    await workloads.recover({ id: 'v2', pod: { ...pod, podUid: '' }, delivery })
+    workloads.refreshToken('v2', TOKEN, pod)
+    await workloads.renew('v2', 'routine', forever)
+    expect(requests.at(-1)?.pod).toEqual(pod)
+  })
+
   test('has its files written anew with the first bundle, for nobody knows which they hold', async () => {
     await workloads.enforce(bundles(), forever)
     expect(delivery.written).toHaveLength(1)

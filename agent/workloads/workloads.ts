@@ -12,7 +12,7 @@ import { obtainSvid, type Obtained } from './obtain-svid.ts'
 import type { BrokerPort, EndpointPort, RenewalPort } from './ports.ts'
 import type { Urgency } from './svid-issuing.ts'
 import { isDenial } from './transient.ts'
-import type { Bundles, Delivered, SvidMaterial, WorkloadRequest } from './workload.ts'
+import type { Bundles, Delivered, PodRef, SvidMaterial, WorkloadRequest } from './workload.ts'
 
 export interface WorkloadsDependencies {
   readonly broker: BrokerPort
@@ -139,11 +139,16 @@ export class Workloads {
     }
   }
 
-  /** The token of a republish. Never fails: kubelet would only back off, and the next token would come later. */
-  refreshToken(id: string, token: string): void {
+  /**
+   * The token of a republish. Never fails: kubelet would only back off, and the next token would come later.
+   *
+   * @param pod whose it is, where that may not have been known before.
+   */
+  refreshToken(id: string, token: string, pod?: PodRef): void {
     const workload = this.#held.get(id)
     if (!workload) return
     workload.token = token
+    if (pod) workload.pod = pod
     this.#dependencies.renewals.tokenCame(id)
   }
 

@@ -95,6 +95,21 @@ describe('a stream ends', () => {
     await expect(open().next()).rejects.toMatchObject({ code: 'shutting_down' })
   })
 
+  test('for a fifth of its node, the oldest first, whether its end is heard or not; other nodes keep theirs', async () => {
+    publish(1n)
+    const [half, oldest, ...others] = [open('node-b'), open(), open(), open(), open()]
+    for (const stream of [half, oldest, ...others]) await stream?.next()
+    // Nobody reads on from the one of node-a that came first: half-dead, or held by somebody who stole its certificate.
+    const fifth = open()
+    expect(decoded(await fifth.next())).toMatchObject({ revision: 1n })
+    expect([hub.streams, hub.connectedNodes]).toEqual([5, 2])
+    await expect(oldest?.next()).rejects.toMatchObject({ code: 'overloaded' })
+    expect([hub.streams, hub.connectedNodes]).toEqual([5, 2])
+    const next = [half, ...others, fifth].map((stream) => stream?.next())
+    publish(2n)
+    expect(await Promise.all(next)).toHaveLength(5)
+  })
+
   test('when its caller goes', async () => {
     publish(1n)
     const gone = new AbortController()

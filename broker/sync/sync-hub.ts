@@ -17,7 +17,7 @@ export interface Revision {
 
 type EncodedResponse = Encoded<typeof SyncResponseSchema>
 
-/** A node keeps one stream; while it replaces it, two. More are a fault. */
+/** A node keeps one stream; while it replaces it, two. What is beyond that is dead, or not an agent's program. */
 const MAX_STREAMS_PER_NODE = 4
 /** A message that is older than this is encoded anew, so that agents measure their clocks against a fresh time. */
 const FRESH_MS = 1_000
@@ -57,8 +57,8 @@ export class SyncHub {
   readonly #streams = new Set<Stream>()
   /** By the wall clock, which may jump while a stream is open. */
   readonly #ends: Expiries<Stream>
-  /** The connected nodes, and how many streams each has. */
-  readonly #nodes = new Map<string, { streams: number; agent: ConnectedAgent }>()
+  /** The connected nodes, and the streams of each, the oldest first. */
+  readonly #nodes = new Map<string, { readonly streams: Set<Stream>; agent: ConnectedAgent }>()
   readonly #current = new Map<RevisionKind, Current>()
   readonly #acknowledgements = new Map<RevisionKind, Acknowledgements>()
   #stopped: IdentityError | undefined
@@ -120,7 +120,8 @@ export class SyncHub {
    * The states of all kinds, then each as it changes.
    *
    * @param ended settles when the agent has nothing more to say, which ends the stream, or with what was wrong.
-   * @throws `IdentityError` `shutting_down`, `agent_certificate_expired`, `overloaded`; the reason of `signal`.
+   * @throws `IdentityError` `shutting_down`, `agent_certificate_expired`; `overloaded` where newer ones of its node took
+   *   its place; the reason of `signal`.
    */
   async *open(
     { nodeName, notAfter, says }: SyncPeer,
@@ -132,15 +133,11 @@ export class SyncHub {
     signal.throwIfAborted()
     const pending = new LatestStates<RevisionKind, EncodedResponse>()
     const stream: Stream = { nodeName, pending }
+    this.#makeRoom(nodeName)
     const node = this.#nodes.get(nodeName)
-    if (node && node.streams >= MAX_STREAMS_PER_NODE) {
-      throw new IdentityError('overloaded', `a node keeps at most ${MAX_STREAMS_PER_NODE} streams open`, {
-        retryAfterMs: 5000,
-      })
-    }
     this.#streams.add(stream)
     const agent = { nodeName, notAfter, says, since: node?.agent.since ?? this.#clock.now() }
-    this.#nodes.set(nodeName, { streams: (node?.streams ?? 0) + 1, agent })
+    this.#nodes.set(nodeName, { streams: (node?.streams ?? new Set()).add(stream), agent })
     this.#ends.add(stream, notAfter.getTime())
     const abort = () => pending.end(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
@@ -163,13 +160,24 @@ export class SyncHub {
     for (const { pending } of this.#streams) pending.end(this.#stopped)
   }
 
+  /**
+   * At the limit the oldest goes: an agent must always be able to come back, whatever became of its streams. It no longer
+   * counts from then on, for nobody may be there to hear of its end.
+   */
+  #makeRoom(nodeName: string): void {
+    const { streams } = this.#nodes.get(nodeName) ?? {}
+    const [oldest] = streams ?? []
+    if (!streams || !oldest || streams.size < MAX_STREAMS_PER_NODE) return
+    this.#remove(oldest)
+    const reason = `a node keeps at most ${MAX_STREAMS_PER_NODE} streams open, and newer ones have come`
+    oldest.pending.end(new IdentityError('overloaded', reason, { retryAfterMs: 5000 }))
+  }
+
   #remove(stream: Stream): void {
     this.#streams.delete(stream)
     this.#ends.delete(stream)
     const node = this.#nodes.get(stream.nodeName)
-    if (!node) return
-    node.streams -= 1
-    if (node.streams === 0) this.#nodes.delete(stream.nodeName)
+    if (node?.streams.delete(stream) && node.streams.size === 0) this.#nodes.delete(stream.nodeName)
   }
 
   #fresh(current: Current): EncodedResponse {

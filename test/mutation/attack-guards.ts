@@ -255,6 +255,14 @@ export const ATTACK_GUARDS: readonly Guard[] = [
     title: 'of a kind that was never published leave nothing behind',
   },
   {
+    invariant: 'Sync: streams that are held keep no agent out',
+    file: 'broker/sync/sync-hub.ts',
+    find: '    this.#makeRoom(nodeName)\n',
+    replace: '',
+    test: 'broker/sync/sync-hub.test.ts',
+    title: 'for a fifth of its node, the oldest first',
+  },
+  {
     invariant: 'Sync: what was never sent opens no gate',
     file: 'broker/sync/sync-hub.ts',
     find: 'if (published === undefined || revision > published) return',

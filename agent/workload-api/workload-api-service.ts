@@ -7,6 +7,7 @@ import type { Latest } from '../workloads/latest.ts'
 import type { Delivered } from '../workloads/workload.ts'
 import { Responses } from './responses.ts'
 import { checkSecurityHeader } from './security-header.ts'
+import { workloadOf } from './workload-peer.ts'
 
 interface Dependencies {
   /** What the workload of that name follows; `undefined` if there is none. */
@@ -25,7 +26,8 @@ export function workloadApiService({ identityOf }: Dependencies): Handlers<typeo
 
   const identity = ({ metadata, peer }: Call): Latest<Delivered> => {
     checkSecurityHeader(metadata)
-    const latest = identityOf(peer)
+    const id = workloadOf(peer)
+    const latest = id === undefined ? undefined : identityOf(id)
     if (!latest) throw new IdentityError('workload_unknown', 'this socket belongs to no workload any more')
     if (latest.followers >= MAX_STREAMS)
       throw new IdentityError('overloaded', `a workload has at most ${MAX_STREAMS} streams`)

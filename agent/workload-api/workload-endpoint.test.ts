@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
-import { fromBinary } from '@bufbuild/protobuf'
+import { create, fromBinary } from '@bufbuild/protobuf'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { parseCertificate } from '../../core/pki/certificate.ts'
 import { spkiOf } from '../../core/pki/key.ts'
@@ -16,12 +16,14 @@ import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import {
   SpiffeWorkloadAPI,
   X509BundlesResponseSchema,
+  X509SVIDRequestSchema,
   X509SVIDResponseSchema,
 } from '../../proto/gen/third_party/spiffe/workload_pb.ts'
 import { FakeBrokerAuthorities } from '../../test/fakes/fake-broker-authorities.ts'
 import { identityFor, svidFor } from '../../test/fakes/workload-identities.ts'
 import { Latest } from '../workloads/latest.ts'
 import type { Delivered } from '../workloads/workload.ts'
+import { workloadApiService } from './workload-api-service.ts'
 import { WorkloadEndpoint } from './workload-endpoint.ts'
 
 const authorities = await FakeBrokerAuthorities.create(TrustDomain.parse('test.example'), systemClock)
@@ -435,6 +437,19 @@ describe('AE-16: one workload can only use up what is its own', () => {
       details: expect.stringContaining('overloaded') as unknown,
     })
   })
+})
+
+test('a call whose connection is gone is nobody, also where a workload is called as such a peer is', async () => {
+  const identity = await pod('unknown')
+  identity.set(await identityFor(authorities, 'unknown'))
+  const { fetchX509SVID } = workloadApiService({ identityOf: (id) => identities.get(id) })
+  const metadata = new Metadata()
+  metadata.set('workload.spiffe.io', 'true')
+  // What grpc-js says then.
+  const call = { peer: 'unknown', metadata, signal: new AbortController().signal }
+  const isRefused = expect.objectContaining({ code: 'workload_unknown' }) as Error
+  expect(() => fetchX509SVID(create(X509SVIDRequestSchema), call)).toThrow(isRefused)
+  expect(await outcome(clientOf('unknown'), 'FetchX509SVID', headers('true'))).toBe('ok')
 })
 
 test('a released workload keeps no connection', async () => {

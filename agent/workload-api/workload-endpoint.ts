@@ -13,6 +13,7 @@ import { OpenConnections } from './open-connections.ts'
 import { ReadBounds } from './read-bounds.ts'
 import { StreamBounds } from './stream-bounds.ts'
 import { workloadApiService } from './workload-api-service.ts'
+import { peerOf } from './workload-peer.ts'
 
 interface Options {
   readonly identityOf: (id: string) => Latest<Delivered> | undefined
@@ -82,7 +83,7 @@ export class WorkloadEndpoint implements EndpointPort {
       return
     }
     this.#reads.watch(connection)
-    nameConnection(socket, id)
+    nameConnection(socket, peerOf(id))
     const session = this.#injected.inject(socket)
     if (session) this.#streams.watch(connection, session)
   }

@@ -11,7 +11,13 @@ export const GOOD: Readonly<Record<string, object>> = {
   'a trust domain that is written out': { spiffeId: 'spiffe://prod.example/web' },
   'a label with a prefix': { spiffeId: 'spiffe://{{ trustDomain }}/{{ podLabels.app.kubernetes.io/name }}' },
   'a fact beside text in one segment': { spiffeId: 'spiffe://{{ trustDomain }}/web-{{ namespace }}.v1' },
-  'two facts in one segment': { spiffeId: 'spiffe://{{ trustDomain }}/{{ namespace }}-{{ serviceAccount }}' },
+  'two facts in one segment that can be told apart from the left': {
+    spiffeId: 'spiffe://{{ trustDomain }}/{{ namespace }}.{{ serviceAccount }}',
+  },
+  'two facts in one segment that can be told apart from the right': {
+    spiffeId: 'spiffe://{{ trustDomain }}/{{ podLabels.app.kubernetes.io/name }}_{{ podName }}',
+  },
+  'the trust domain beside a fact': { spiffeId: 'spiffe://{{ trustDomain }}/{{ trustDomain }}-{{ namespace }}' },
   'capitals in the path': { spiffeId: 'spiffe://{{ trustDomain }}/Web_1' },
   'three dots as a segment': { spiffeId: 'spiffe://{{ trustDomain }}/...' },
   'a segment that only begins as ours': { spiffeId: 'spiffe://{{ trustDomain }}/countersigned/x' },
@@ -47,6 +53,8 @@ export const GOOD: Readonly<Record<string, object>> = {
   'RSA 2048': { keyType: 'rsa-2048' },
   'RSA 3072': { keyType: 'rsa-3072' },
   'a common name': { subject: { commonName: '{{ serviceAccount }}' } },
+  'a common name of two facts': { subject: { commonName: '{{ serviceAccount }}.{{ namespace }}.svc' } },
+  'a common name with labels': { subject: { commonName: '{{ podLabels.app }}@{{ namespaceLabels.team }}' } },
   'a common name with blanks': { subject: { commonName: 'db {{ serviceAccount }}' } },
   'a hint': { hint: 'for the database' },
   'a hint of 1024 bytes': { hint: 'ü'.repeat(512) },
@@ -60,6 +68,10 @@ const ID =
   'must be spiffe://{{ trustDomain }}/ or spiffe://<trust domain>/ and a path of letters, digits, dots, hyphens, underscores and facts'
 const DOTS = "has '.' or '..' as a path segment"
 const RESERVED = 'is below /countersign/, which is reserved'
+const ID_APART = 'has facts that run into each other, so that two pods could get the same ID: put a / between them'
+const DNS_APART = 'has facts that run into each other, so that two pods could get the same name: put a dot between them'
+const NAME_APART =
+  'has facts that run into each other, so that two pods could get the same name: put a character between them that neither value can hold, such as @'
 const DNS = 'is not a DNS name (lower-case letters, digits and hyphens between dots)'
 const ACCOUNT = 'must be name or namespace/name'
 const DURATION = 'is not a duration; write for example 90s, 30m or 1h30m'
@@ -69,7 +81,10 @@ export const PROMISED = [
   ID,
   DOTS,
   RESERVED,
+  ID_APART,
   DNS,
+  DNS_APART,
+  NAME_APART,
   ACCOUNT,
   DURATION,
   VALUES,
@@ -147,6 +162,19 @@ export const BAD: readonly BadCase[] = [
   spiffeId("an agent's path", 'spiffe://{{ trustDomain }}/countersign/agent/{{ nodeName }}', RESERVED),
   spiffeId('our path and no more', 'spiffe://{{ trustDomain }}/countersign', RESERVED),
   spiffeId('our path in a trust domain that is written out', 'spiffe://prod.example/countersign/x', RESERVED),
+  spiffeId('facts that a hyphen parts', 'spiffe://{{ trustDomain }}/w/{{ namespace }}-{{ serviceAccount }}', ID_APART),
+  spiffeId('facts that nothing parts', 'spiffe://{{ trustDomain }}/{{namespace}}{{podUid}}', ID_APART),
+  spiffeId('names that a dot parts', 'spiffe://{{ trustDomain }}/{{ serviceAccount }}.{{ podName }}', ID_APART),
+  spiffeId(
+    'labels in one segment',
+    'spiffe://{{ trustDomain }}/{{ podLabels.a.example/b }}_{{ namespaceLabels.c }}',
+    ID_APART,
+  ),
+  spiffeId(
+    'facts that only the trust domain parts',
+    'spiffe://{{ trustDomain }}/{{ namespace }}{{ trustDomain }}{{ serviceAccount }}',
+    ID_APART,
+  ),
   { ...spiffeId('nothing', '', 'should be at least 1 chars long'), field: 'spec.spiffeId' },
   spiffeId('4097 characters', `spiffe://{{ trustDomain }}/${'a'.repeat(4100)}`, 'may not be more than 4096'),
   dnsName('a blank', 'a b'),
@@ -159,6 +187,7 @@ export const BAD: readonly BadCase[] = [
   dnsName('a wildcard', '*.svc'),
   dnsName('an address', 'a:443'),
   dnsName('an unknown fact', '{{ image }}.svc', FACTS),
+  dnsName('two facts in one label', '{{ namespace }}-{{ serviceAccount }}.svc', DNS_APART),
   {
     name: '33 DNS names',
     spec: { dnsNames: Array.from({ length: 33 }, (_, index) => `n${index}`) },
@@ -201,6 +230,12 @@ export const BAD: readonly BadCase[] = [
     name: 'a common name with an unknown fact',
     spec: { subject: { commonName: '{{ user }}' } },
     says: FACTS,
+    field: 'spec.subject.commonName',
+  },
+  {
+    name: 'a common name whose facts run into each other',
+    spec: { subject: { commonName: '{{ namespace }}-{{ serviceAccount }}' } },
+    says: NAME_APART,
     field: 'spec.subject.commonName',
   },
   {

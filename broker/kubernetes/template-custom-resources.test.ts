@@ -84,6 +84,14 @@ test('what the API server adds does not count, and a new status is no new templa
 
 test.for([
   { name: 'its selectors', spec: { ttl: '1s', serviceAccounts: ['shop/cart'] }, claims: ['shop/cart'] },
+  {
+    name: 'its selectors, where an older definition let it in',
+    spec: {
+      spiffeId: 'spiffe://{{ trustDomain }}/{{ namespace }}-{{ serviceAccount }}',
+      serviceAccounts: ['shop/cart'],
+    },
+    claims: ['shop/cart'],
+  },
   { name: 'everything, where its selectors are wrong too', spec: { serviceAccounts: [1] }, claims: undefined },
 ])('one that was never good claims $name', async ({ spec, claims }) => {
   const { source } = await follow({ a: spec })

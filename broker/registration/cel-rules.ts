@@ -1,3 +1,4 @@
+import { type Characters, DNS_LABEL_CHARACTERS, VALUE_CHARACTERS } from './fact-boundaries.ts'
 import { KNOWN_FACTS, PLACEHOLDER } from './template-text.ts'
 
 /**
@@ -51,6 +52,22 @@ export const DNS_NAME = matches(
   'is not a DNS name (lower-case letters, digits and hyphens between dots)',
 )
 
+export const ID_APART = apart(
+  VALUE_CHARACTERS,
+  'has facts that run into each other, so that two pods could get the same ID: put a / between them',
+)
+
+export const DNS_APART = apart(
+  DNS_LABEL_CHARACTERS,
+  'has facts that run into each other, so that two pods could get the same name: put a dot between them',
+)
+
+export const NAME_APART = apart(
+  VALUE_CHARACTERS,
+  'has facts that run into each other, so that two pods could get the same name: put a character between them that ' +
+    'neither value can hold, such as @',
+)
+
 export const SERVICE_ACCOUNT = matches(
   '^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$',
   'must be name or namespace/name',
@@ -67,8 +84,40 @@ export const OPERATOR_AND_VALUES: CelRule = {
   message: 'In and NotIn need values, Exists and DoesNotExist have none',
 }
 
-/** Written as a raw string, which a quote would end. */
+/**
+ * What `factsThatRunTogether` checks: not both from the left and from the right are there two facts with nothing between
+ * them but what the nearer one's values may hold.
+ */
+function apart(characters: Characters, message: string): CelRule {
+  const kinds = Object.groupBy(Object.entries(characters), ([, { inside }]) => inside)
+  const groups = Object.entries(kinds).map(([inside, members = []]) => ({
+    fact: placeholder(members.map(([kind]) => kind)),
+    blur: `(?:[${inside}]|${placeholder(['trustDomain'])})*`,
+  }))
+  const any = placeholder(Object.keys(characters))
+  const fromLeft = either(groups.map(({ fact, blur }) => fact + blur)) + any
+  const fromRight = any + either(groups.map(({ fact, blur }) => blur + fact))
+  // Where all values are made of the same, these are one.
+  const terms = [...new Set([fromLeft, fromRight])].map((expression) => `!${selfMatches(expression)}`)
+  return { rule: terms.join(' || '), message }
+}
+
+/** A placeholder of one of these kinds. */
+function placeholder(kinds: readonly string[]): string {
+  const names = kinds.map((kind) => (kind.endsWith('Labels') ? String.raw`${kind}\.[^{}]*` : kind))
+  return String.raw`\{\{\s*${either(names)}\s*\}\}`
+}
+
+function either(expressions: readonly string[]): string {
+  return expressions.length === 1 ? expressions.join('') : `(?:${expressions.join('|')})`
+}
+
 function matches(expression: string, message: string): CelRule {
+  return { rule: selfMatches(expression), message }
+}
+
+/** Written as a raw string, which a quote would end. */
+function selfMatches(expression: string): string {
   if (expression.includes("'")) throw new TypeError('a quote in a raw string')
-  return { rule: `self.matches(r'${expression}')`, message }
+  return `self.matches(r'${expression}')`
 }

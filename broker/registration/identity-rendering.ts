@@ -1,6 +1,7 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
+import { isValueOf } from './fact-boundaries.ts'
 import type { IdentityTemplate } from './identity-template.ts'
 import type { Labels, PodDescription } from './pod-facts.ts'
 import { type Fact, nameOf, type TemplateText } from './template-text.ts'
@@ -99,8 +100,12 @@ function render(text: TemplateText, facts: RenderingFacts, legal: RegExp, what: 
       const value = valueOf(part, facts)
       if (value === undefined) return unrenderable(`${nameOf(part)} is not known of this pod`)
       // The broker's own configuration, not a fact that a pod can choose.
-      if (part.kind === 'trustDomain' || legal.test(value)) return value
-      return unrenderable(`the value of ${nameOf(part)} is not ${what}`)
+      if (part.kind === 'trustDomain') return value
+      if (!legal.test(value)) return unrenderable(`the value of ${nameOf(part)} is not ${what}`)
+      // By what values are made of, templates are taken as such that no two pods get one name by.
+      return isValueOf(part.kind, value)
+        ? value
+        : unrenderable(`the value of ${nameOf(part)} is not what Kubernetes allows`)
     })
     .join('')
 }

@@ -4,6 +4,7 @@ import { duration } from '../../core/runtime/config.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
+import { type Characters, DNS_LABEL_CHARACTERS, factsThatRunTogether, VALUE_CHARACTERS } from './fact-boundaries.ts'
 import { isDnsName } from './identity-rendering.ts'
 import { labelSelector, type LabelSelector } from './label-selector.ts'
 import * as cel from './cel-rules.ts'
@@ -38,17 +39,24 @@ const SERVICE_ACCOUNT = /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\/)?[a-z0-9]([a-z0-
 
 const templateText = z.string().min(1).max(MAX_TEXT_LENGTH).transform(parsed(parseTemplateText))
 
-const spiffeIdText = templateText.superRefine((text, context) => {
-  const problem = problemOfSpiffeId(text)
-  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
-})
+const spiffeIdText = templateText
+  .superRefine((text, context) => {
+    const problem = problemOfSpiffeId(text)
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
+  })
+  .superRefine(apart(VALUE_CHARACTERS, cel.ID_APART))
 
 const dnsNameText = templateText
   .refine(
     (text) => isDnsName(sampleOf(text)),
     'is not a DNS name (lower-case letters, digits and hyphens between dots)',
   )
-  .meta(cel.meta(cel.KNOWN_FACTS_ONLY, cel.DNS_NAME, { maxLength: 1024 }))
+  .superRefine(apart(DNS_LABEL_CHARACTERS, cel.DNS_APART))
+  .meta(cel.meta(cel.KNOWN_FACTS_ONLY, cel.DNS_NAME, cel.DNS_APART, { maxLength: 1024 }))
+
+const commonNameText = templateText
+  .superRefine(apart(VALUE_CHARACTERS, cel.NAME_APART))
+  .meta(cel.meta(cel.KNOWN_FACTS_ONLY, cel.NAME_APART))
 
 const selectors = {
   podSelector: labelSelector.optional().describe('Selects pods by labels. Whoever may write labels decides.'),
@@ -81,7 +89,7 @@ export const identityTemplateSchema = z
       ...selectors,
       spiffeId: spiffeIdText
         .prefault(DEFAULT_SPIFFE_ID)
-        .meta(cel.meta(cel.KNOWN_FACTS_ONLY, cel.SPIFFE_ID, cel.SEGMENTS, cel.NOT_RESERVED))
+        .meta(cel.meta(cel.KNOWN_FACTS_ONLY, cel.SPIFFE_ID, cel.SEGMENTS, cel.NOT_RESERVED, cel.ID_APART))
         .describe('The ID, filled from facts of the API server. A value that is no legal path segment refuses.'),
       dnsNames: z
         .array(dnsNameText)
@@ -96,7 +104,7 @@ export const identityTemplateSchema = z
       keyType: z.enum(KEY_TYPES).default('ec-p256').describe('The key that the agent makes.'),
       subject: z
         .strictObject({
-          commonName: templateText.meta(cel.meta(cel.KNOWN_FACTS_ONLY)).describe('For servers that map nothing else.'),
+          commonName: commonNameText.describe('For servers that map nothing else.'),
         })
         .optional()
         .describe('The subject of the certificate, empty by default.'),
@@ -154,6 +162,14 @@ function parsed<T>(parse: (text: string) => T) {
       context.addIssue({ code: 'custom', message: error.message })
       return z.NEVER
     }
+  }
+}
+
+/** Refuses a text whose facts run into each other, as the rule of the API server does, and says which. */
+function apart(characters: Characters, { message }: cel.CelRule) {
+  return (text: TemplateText, context: z.core.$RefinementCtx<TemplateText>): void => {
+    const facts = factsThatRunTogether(text, characters)
+    if (facts !== undefined) context.addIssue({ code: 'custom', message: `${message} (${facts})` })
   }
 }
 

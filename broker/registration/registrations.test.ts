@@ -50,7 +50,7 @@ test('renders all that a template says', async () => {
     {
       web: {
         spiffeId:
-          'spiffe://prod.example/{{ namespaceLabels.team }}/{{ podLabels.app.kubernetes.io/name }}-{{ podName }}/{{ podUid }}/{{ nodeName }}',
+          'spiffe://prod.example/{{ namespaceLabels.team }}/{{ podLabels.app.kubernetes.io/name }}_{{ podName }}/{{ podUid }}/{{ nodeName }}',
         dnsNames: [
           '{{ serviceAccount }}.{{ namespace }}.svc',
           '{{ serviceAccount }}.{{ trustDomain }}',
@@ -65,7 +65,7 @@ test('renders all that a template says', async () => {
   )
   const identity = await of()
   expect(String(identity.id)).toBe(
-    'spiffe://prod.example/blue/Web_1-cart-0/22222222-2222-4222-8222-222222222222/node-a',
+    'spiffe://prod.example/blue/Web_1_cart-0/22222222-2222-4222-8222-222222222222/node-a',
   )
   expect(identity).toMatchObject({
     dnsNames: ['cart.shop.svc', 'cart.prod.example'],
@@ -165,6 +165,13 @@ test.for([
     spec: { spiffeId: 'spiffe://{{ trustDomain }}/.{{ podLabels.dot }}' },
     code: 'template_unrenderable',
     says: 'podLabels.dot',
+  },
+  {
+    name: 'a value that Kubernetes would not allow',
+    spec: { spiffeId: 'spiffe://{{ trustDomain }}/{{ namespace }}.{{ serviceAccount }}' },
+    pod: { namespace: 'shop.prod' },
+    code: 'template_unrenderable',
+    says: 'namespace is not what Kubernetes allows',
   },
   {
     name: 'another trust domain',

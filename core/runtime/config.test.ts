@@ -30,6 +30,14 @@ test.for([
   { name: 'aliases that multiply', text: `a: &a [1]\n${bomb()}`, says: 'x.yaml:\n' },
   { name: 'a tag that nobody knows', text: 'name: !!js/function a\nttl: 5m', says: 'Unresolved tag' },
   { name: 'a key that is no text', text: '{ a: b }: 1\nname: a\nttl: 5m', says: 'x.yaml:\n' },
+  {
+    name: 'a key that stands twice further in',
+    text: 'name: a\nttl: 5m\nnested: { port: 1, port: 2 }',
+    says: 'unique',
+  },
+  { name: 'two documents', text: 'name: a\nttl: 5m\n---\nname: b\n', says: 'multiple documents' },
+  { name: 'what is nested deeply', text: `name: ${'['.repeat(200)}${']'.repeat(200)}`, says: 'nested deeper than 100' },
+  { name: 'blocks nested deeply', text: '- '.repeat(200), says: 'nested deeper than 100' },
   { name: 'an empty file', text: '', says: 'x.yaml:\n  is empty' },
   { name: 'what is missing', text: 'ttl: 5m', says: 'x.yaml:\n  name: is required' },
   {
@@ -44,6 +52,10 @@ test.for([
   expect(() => parseConfig(text, schema, 'x.yaml')).toThrow(
     expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining(says) }),
   )
+})
+
+test('says where YAML is broken', () => {
+  expect(() => parseConfig('name: a\n  ttl: }', schema, 'x.yaml')).toThrow(/: "}" at line 2, column 8$/)
 })
 
 /** The "billion laughs": each line refers ten times to the one before. */

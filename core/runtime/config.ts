@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { parseDocument } from 'yaml'
 import { z } from 'zod'
 import { parseDuration } from './duration.ts'
 import { IdentityError } from './errors.ts'
+import { readYaml } from './yaml-text.ts'
 
 /** One thing that is wrong with a document, and where. */
 export interface Problem {
@@ -60,26 +60,10 @@ export function checkDocument<S extends z.ZodType>(
 ): { readonly value: z.output<S> } | { readonly problems: readonly Problem[] } {
   if (Buffer.byteLength(text) > MAX_BYTES)
     return { problems: [{ path: '', message: `is larger than ${MAX_BYTES} bytes` }] }
-  const document = parseDocument(text, {
-    uniqueKeys: true,
-    strict: true,
-    stringKeys: true,
-    prettyErrors: true,
-    logLevel: 'error',
-  })
-  // What YAML only warns of (a tag that nobody knows) would be read as something else than was written.
-  const wrong = [...document.errors, ...document.warnings]
-  if (wrong.length > 0) {
-    return { problems: wrong.map(({ message }) => ({ path: '', message: message.split('\n')[0] ?? message })) }
-  }
-  let plain: unknown
-  try {
-    plain = document.toJS({ maxAliasCount: 100 })
-  } catch {
-    return { problems: [{ path: '', message: 'has too many or broken aliases' }] }
-  }
-  if (plain === null) return { problems: [{ path: '', message: 'is empty' }] }
-  return checkValue(plain, schema)
+  const read = readYaml(text)
+  if ('problems' in read) return { problems: read.problems.map((message) => ({ path: '', message })) }
+  if (read.value === null) return { problems: [{ path: '', message: 'is empty' }] }
+  return checkValue(read.value, schema)
 }
 
 /** As {@link checkDocument}, of what has been read already. */

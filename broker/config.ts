@@ -152,7 +152,9 @@ export const brokerConfigSchema = z
     admin: admin.optional(),
     templates: z
       .strictObject({
-        directory: file.optional().describe('A folder of IdentityTemplates, one YAML object a file.'),
+        directory: file
+          .optional()
+          .describe('A folder of IdentityTemplates, one YAML object of at most 128 KiB a file.'),
         customResources: z
           .boolean()
           .default(false)

@@ -131,7 +131,7 @@ test.for([
     files: { 'a.yaml': yaml('a', '25h') },
     says: 'a.yaml: spec.ttl: 1d1h is not within issuance.minTtl 5m and issuance.maxTtl 1d',
   },
-  { name: 'a file that is too large', files: { 'a.yaml': '#'.repeat(1024 * 1024 + 1) }, says: 'larger' },
+  { name: 'a file that is too large', files: { 'a.yaml': '#'.repeat(128 * 1024 + 1) }, says: 'larger' },
 ])('does not start with $name', async ({ files, says }) => {
   const { directory } = newDirectory(files)
   await expect(open(directory)).rejects.toMatchObject({

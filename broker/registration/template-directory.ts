@@ -102,7 +102,7 @@ export class TemplateDirectory implements TemplateSource {
   async #reload(): Promise<void> {
     const before = this.#read
     const { directory, rules } = this.#options
-    const read = await readTemplateFiles(directory, rules, before.lastGood)
+    const read = await readTemplateFiles(directory, rules, before.files)
     const same = isSame(read.templates, before.templates)
     this.#read = same ? { ...read, templates: before.templates } : read
     const [was, is] = [before.problems, read.problems].map((problems) => describeProblems('', problems))

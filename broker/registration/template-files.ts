@@ -6,22 +6,26 @@ import { readSmallFile } from '../../core/runtime/small-file.ts'
 import { type IdentityTemplate, identityTemplateSchema } from './identity-template.ts'
 import { problemsOf, type TemplateRules } from './template-rules.ts'
 
-/** A template and the text that it was read from. */
-interface GoodFile {
+/** A file as it was read last: one that has not changed is not looked into again, be it good or broken. */
+interface KnownFile {
   readonly text: string
-  readonly template: IdentityTemplate
+  readonly problems: readonly Problem[]
+  /** The newest good content. */
+  readonly template: IdentityTemplate | undefined
 }
 
 /** What a directory holds. */
 export interface ReadTemplates {
   readonly templates: readonly IdentityTemplate[]
   readonly problems: readonly Problem[]
-  /** The newest good content of each file that is still there. */
-  readonly lastGood: ReadonlyMap<string, GoodFile>
+  /** Each file that is still there. */
+  readonly files: ReadonlyMap<string, KnownFile>
 }
 
 const MAX_FILES = 10_000
-const MAX_BYTES = 1024 * 1024
+/** Room for as many ServiceAccounts as a template may name. Reading what is larger holds everything else up. */
+const MAX_KIB = 128
+const MAX_BYTES = MAX_KIB * 1024
 
 /**
  * Reads all templates of a directory. Where a file is broken, or the whole directory cannot be read, what was good before
@@ -30,18 +34,18 @@ const MAX_BYTES = 1024 * 1024
 export async function readTemplateFiles(
   directory: string,
   rules: TemplateRules,
-  lastGood: ReadonlyMap<string, GoodFile> = new Map(),
+  before: ReadonlyMap<string, KnownFile> = new Map(),
 ): Promise<ReadTemplates> {
-  const problems: Problem[] = []
-  const good = new Map<string, GoodFile>()
   const names = await listFiles(directory)
-  if ('problem' in names) problems.push(names.problem)
-  for (const name of 'problem' in names ? lastGood.keys() : names.list) {
-    const before = lastGood.get(name)
-    const file = 'problem' in names ? before : await readTemplateFile(directory, { name, before, problems, rules })
-    if (file) good.set(name, file)
+  if ('problem' in names) return { ...inForce(before, [names.problem]), files: before }
+  const problems: Problem[] = []
+  const files = new Map<string, KnownFile>()
+  for (const name of names.list) {
+    const read = await readTemplateFile(directory, { name, before: before.get(name), rules })
+    problems.push(...('problem' in read ? [read.problem] : read.file.problems))
+    if (read.file) files.set(name, read.file)
   }
-  return { templates: withoutDuplicates(good, problems), problems, lastGood: good }
+  return { ...inForce(files, problems), files }
 }
 
 export const templatesInvalid = (directory: string, problems: readonly Problem[]) =>
@@ -66,41 +70,49 @@ async function listFiles(
 
 async function readTemplateFile(
   directory: string,
-  {
-    name,
-    before,
-    problems,
-    rules,
-  }: { name: string; before: GoodFile | undefined; problems: Problem[]; rules: TemplateRules },
-): Promise<GoodFile | undefined> {
+  { name, before, rules }: { name: string; before: KnownFile | undefined; rules: TemplateRules },
+): Promise<{ readonly file: KnownFile } | { readonly file: KnownFile | undefined; readonly problem: Problem }> {
   let text: string
   try {
     text = await readSmallFile(join(directory, name), MAX_BYTES)
   } catch (error) {
     const { code = 'error' } = error as NodeJS.ErrnoException
     // Even if it was removed since it was listed: the whole directory may just be moving. The next look will tell.
-    problems.push({ path: name, message: `cannot be read: ${code}` })
-    return before
+    return { file: before, problem: { path: name, message: `cannot be read: ${code}` } }
   }
-  if (before?.text === text) return before
-  if (text.length > MAX_BYTES) {
-    problems.push({ path: name, message: `is larger than ${MAX_BYTES} bytes` })
-    return before
+  if (before?.text === text) return { file: before }
+  const checked = checkTemplate(text, rules)
+  if ('template' in checked) return { file: { text, problems: [], template: checked.template } }
+  const problems = checked.problems.map(({ path, message }) => ({
+    path: path === '' ? name : `${name}: ${path}`,
+    message,
+  }))
+  return { file: { text, problems, template: before?.template } }
+}
+
+function checkTemplate(
+  text: string,
+  rules: TemplateRules,
+): { readonly template: IdentityTemplate } | { readonly problems: readonly Problem[] } {
+  if (Buffer.byteLength(text) > MAX_BYTES) {
+    const message = `is larger than ${MAX_KIB} KiB, which is more than a template needs; select by labels instead`
+    return { problems: [{ path: '', message }] }
   }
   const checked = checkDocument(text, identityTemplateSchema)
-  const wrong = 'value' in checked ? problemsOf(checked.value, rules) : checked.problems
-  if ('value' in checked && wrong.length === 0) return { text, template: checked.value }
-  problems.push(...wrong.map(({ path, message }) => ({ path: path === '' ? name : `${name}: ${path}`, message })))
-  return before
+  if ('problems' in checked) return checked
+  const problems = problemsOf(checked.value, rules)
+  return problems.length > 0 ? { problems } : { template: checked.value }
 }
 
 /** Of two templates with one name neither is meant more than the other; the first file's stays, and the second is told of. */
-function withoutDuplicates(good: ReadonlyMap<string, GoodFile>, problems: Problem[]): readonly IdentityTemplate[] {
+function inForce(files: ReadonlyMap<string, KnownFile>, problems: readonly Problem[]): Omit<ReadTemplates, 'files'> {
   const byName = new Map<string, IdentityTemplate>()
-  for (const [file, { template }] of good) {
+  const taken: Problem[] = []
+  for (const [file, { template }] of files) {
+    if (!template) continue
     if (byName.has(template.name))
-      problems.push({ path: `${file}: metadata.name`, message: `'${template.name}' is taken` })
+      taken.push({ path: `${file}: metadata.name`, message: `'${template.name}' is taken` })
     else byName.set(template.name, template)
   }
-  return [...byName.values()]
+  return { templates: [...byName.values()], problems: [...problems, ...taken] }
 }

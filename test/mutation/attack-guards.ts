@@ -326,4 +326,20 @@ export const ATTACK_GUARDS: readonly Guard[] = [
     test: 'cli/output/check-report.test.ts',
     title: 'what others wrote stays in its line',
   },
+  {
+    invariant: 'templates: facts of an ID can be told apart',
+    file: 'broker/registration/identity-template.ts',
+    find: '  .superRefine(apart(VALUE_CHARACTERS, cel.ID_APART))\n',
+    replace: '',
+    test: 'broker/registration/fact-boundaries.test.ts',
+    title: 'no two pods that differ in what a template names get one name by it: spiffeId',
+  },
+  {
+    invariant: 'templates: a value is made of what its kind of fact allows',
+    file: 'broker/registration/identity-rendering.ts',
+    find: '      return isValueOf(part.kind, value)\n',
+    replace: "      return isValueOf(part.kind, value) || value !== ''\n",
+    test: 'broker/registration/registrations.test.ts',
+    title: 'a value that Kubernetes would not allow',
+  },
 ]

@@ -23,7 +23,9 @@ import type {
 } from '@grpc/grpc-js'
 import type { ErrorCode } from '../core/runtime/error-codes.ts'
 import { codeOf, IdentityError } from '../core/runtime/errors.ts'
+import { unlessAborted } from '../core/runtime/unless-aborted.ts'
 import { type Encoded, Malformed, methodDefinition } from './grpc-method.ts'
+import { resetStream } from './reset-stream.ts'
 import { toStatus } from './status.ts'
 
 /** What a handler may know about the call besides its request. */
@@ -35,14 +37,25 @@ export interface Call {
   readonly signal: AbortSignal
 }
 
+/** A call that answers with a stream. A caller that takes nothing keeps neither its data nor its status waiting for ever. */
+export interface StreamingCall extends Call {
+  /** Ends the call with `reason`, even while its handler waits for the caller to take what was sent. */
+  readonly fail: (reason: Error) => void
+  /** Throws away what the caller has not taken, the status too. Nothing, if it has taken all. */
+  readonly reset: () => void
+}
+
 /** One async function per unary method, one async generator per streaming method. */
 export type Handlers<S extends DescService> = {
   [K in keyof S['method']]: S['method'][K] extends DescMethodUnary<infer I, infer O>
     ? (request: MessageShape<I>, call: Call) => Promise<MessageInitShape<O>>
     : S['method'][K] extends DescMethodServerStreaming<infer I, infer O>
-      ? (request: MessageShape<I>, call: Call) => AsyncIterable<MessageInitShape<O> | Encoded<O>>
+      ? (request: MessageShape<I>, call: StreamingCall) => AsyncIterable<MessageInitShape<O> | Encoded<O>>
       : S['method'][K] extends DescMethodBiDiStreaming<infer I, infer O>
-        ? (requests: AsyncIterable<MessageShape<I>>, call: Call) => AsyncIterable<MessageInitShape<O> | Encoded<O>>
+        ? (
+            requests: AsyncIterable<MessageShape<I>>,
+            call: StreamingCall,
+          ) => AsyncIterable<MessageInitShape<O> | Encoded<O>>
         : never
 }
 
@@ -76,7 +89,7 @@ export function addService<S extends DescService>(
   )
 }
 
-type UntypedHandler = (request: unknown, call: Call) => Promise<unknown> & AsyncIterable<unknown>
+type UntypedHandler = (request: unknown, call: Call | StreamingCall) => Promise<unknown> & AsyncIterable<unknown>
 type Report = (peer: string, code: EndedCall['code'], error?: unknown) => void
 
 function unary(handle: UntypedHandler, report: Report) {
@@ -116,11 +129,15 @@ function streaming(handle: UntypedHandler, method: DescMethod, report: Report) {
     let responses: AsyncIterator<unknown> | undefined
     try {
       const request = 'request' in call ? wellFormed(call.request) : incoming(call as AsyncIterable<unknown>)
-      responses = handle(request, { peer, metadata: call.metadata, signal })[Symbol.asyncIterator]()
+      const fail = (reason: Error) => cancellation.abort(reason)
+      const { metadata } = call
+      responses = handle(request, { peer, metadata, signal, fail, reset: () => resetStream(call) })[
+        Symbol.asyncIterator
+      ]()
       for (;;) {
         const next = await unlessAborted(signal, responses.next())
         if (next.done) break
-        if (!call.write(next.value)) await unlessAborted(signal, drained(call))
+        await unlessAborted(signal, taken(call, next.value))
       }
       report(peer, 'ok')
       call.end()
@@ -136,20 +153,11 @@ function streaming(handle: UntypedHandler, method: DescMethod, report: Report) {
 }
 
 /**
- * What `promise` becomes, or a rejection with the signal's reason. Not a race with one promise for the whole stream, for
- * each race would stay in the memory of a stream that stays open for days.
+ * Sends a message; resolves once it has left: the caller's window had room for it. What waits for a `drain` alone lets
+ * sixteen messages pile up for a caller that reads nothing, and takes each of them to be passed on.
  */
-function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const giveUp = () => reject(signal.reason as Error)
-    if (signal.aborted) giveUp()
-    signal.addEventListener('abort', giveUp, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
-  })
-}
-
-function drained(call: StreamCall): Promise<void> {
-  return new Promise((resume) => call.once('drain', resume))
+function taken(call: StreamCall, message: unknown): Promise<void> {
+  return new Promise((resume) => call.write(message, () => resume()))
 }
 
 /** grpc-js hands over what the decoder made of the bytes; see `requestDeserialize`. */

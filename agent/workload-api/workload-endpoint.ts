@@ -66,7 +66,7 @@ export class WorkloadEndpoint implements EndpointPort {
     this.#streams = new StreamBounds(clock)
     this.#reads = new ReadBounds(clock)
     this.#rates = new TokenBuckets(clock, RATE)
-    addService(this.#server, SpiffeWorkloadAPI, workloadApiService({ identityOf }), ended)
+    addService(this.#server, SpiffeWorkloadAPI, workloadApiService({ identityOf, clock }), ended)
   }
 
   get connectionCount(): number {

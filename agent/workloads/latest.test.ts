@@ -54,11 +54,24 @@ test('settled waits for every follower to pass the value on, or to leave', async
   const other = latest.follow(leaving.signal)
   await Promise.all([one.next(), other.next()])
   let isSettled = false
-  const settled = latest.settled().then(() => (isSettled = true))
+  const settled = latest.settled(forever).then(() => (isSettled = true))
   void one.next()
   await new Promise((resume) => setImmediate(resume))
   expect(isSettled).toBe(false)
   await other.return()
   await settled
   expect(isSettled).toBe(true)
+})
+
+test('an end interrupts who is still passing a value on, and nobody else', async () => {
+  const latest = new Latest<number>()
+  latest.set(1)
+  const interrupted: string[] = []
+  const stuck = latest.follow(forever, (reason) => interrupted.push(`stuck: ${reason.message}`))
+  const waiting = latest.follow(forever, (reason) => interrupted.push(`waiting: ${reason.message}`))
+  await Promise.all([stuck.next(), waiting.next()])
+  const next = waiting.next()
+  latest.stop(new IdentityError('identity_expired', 'over'))
+  await expect(next).rejects.toMatchObject({ code: 'identity_expired' })
+  expect(interrupted).toEqual(['stuck: over'])
 })

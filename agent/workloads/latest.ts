@@ -1,8 +1,14 @@
 /** How far a follower has come: the number of the newest value that it has passed on. */
 interface Follower {
   passedOn: number
+  /** Whether it has a value that it has not passed on yet, and so cannot be woken. */
+  isPassing: boolean
   wake: () => void
+  readonly interrupt: Interrupt
 }
+
+/** Ends what a follower does with a value that it cannot pass on: it hears of nothing else before. */
+export type Interrupt = (reason: Error) => void
 
 /**
  * The latest of a series of values, for any number of followers. A follower that is slow skips what it missed: each
@@ -40,25 +46,36 @@ export class Latest<T> {
   /** Ends every follower with `reason`, and those who come later too, until a value is set again. */
   stop(reason: Error): void {
     this.#end = reason
+    for (const { isPassing, interrupt } of [...this.#followers]) if (isPassing) interrupt(reason)
     this.#wakeAll()
   }
 
   /**
-   * Resolves once everyone who follows now has passed on the value of this moment, or left.
+   * Resolves once everyone who follows now has passed on the value of this moment, or left. Who has not when `patience` is
+   * aborted is interrupted with its reason, and no longer waited for.
    *
    * A follower has passed a value on when it asks for the next one.
    */
-  async settled(): Promise<void> {
+  async settled(patience: AbortSignal): Promise<void> {
     const version = this.#version
-    const waiting = [...this.#followers]
-    while (waiting.some((follower) => this.#followers.has(follower) && follower.passedOn < version)) {
-      await new Promise<void>((resume) => this.#settled.push(resume))
+    const followers = [...this.#followers]
+    const late = () => followers.filter((follower) => this.#followers.has(follower) && follower.passedOn < version)
+    const giveUp = () => {
+      for (const { interrupt } of late()) interrupt(patience.reason as Error)
+      this.#notifySettled()
     }
+    patience.addEventListener('abort', giveUp, { once: true })
+    while (!patience.aborted && late().length > 0) await new Promise<void>((resume) => this.#settled.push(resume))
+    patience.removeEventListener('abort', giveUp)
   }
 
-  /** The newest value at once, if there is one, then each that follows. Throws the reason when the series ends. */
-  async *follow(signal: AbortSignal): AsyncGenerator<T, void, undefined> {
-    const follower: Follower = { passedOn: 0, wake: () => {} }
+  /**
+   * The newest value at once, if there is one, then each that follows. Throws the reason when the series ends.
+   *
+   * @param interrupt called when the series ends, or patience does, while a value is still being passed on.
+   */
+  async *follow(signal: AbortSignal, interrupt: Interrupt = () => {}): AsyncGenerator<T, void, undefined> {
+    const follower: Follower = { passedOn: 0, isPassing: false, wake: () => {}, interrupt }
     const leave = () => follower.wake()
     signal.addEventListener('abort', leave, { once: true })
     this.#followers.add(follower)
@@ -69,7 +86,9 @@ export class Latest<T> {
           await new Promise<void>((resume) => (follower.wake = resume))
         } else {
           const version = this.#version
+          follower.isPassing = true
           yield this.#value
+          follower.isPassing = false
           follower.passedOn = version
           this.#notifySettled()
         }

@@ -200,6 +200,7 @@ export class Workloads {
    * is renewed at once.
    */
   async enforce(bundles: Bundles, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
     if (!sameBundles(this.#bundles, bundles)) this.#bundles = bundles
     const workloads = [...this.#held.values()]
     const lost = workloads.filter(({ svid }) => svid && !leadsTo(svid, this.#bundles.own))

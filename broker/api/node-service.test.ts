@@ -11,7 +11,8 @@ import type { Caller } from './caller.ts'
 import { nodeService } from './node-service.ts'
 
 const { BUNDLES } = RevisionKind
-const call = { peer: 'p', metadata: new Metadata(), signal: new AbortController().signal }
+const { signal } = new AbortController()
+const call = { peer: 'p', metadata: new Metadata(), signal, fail: () => {}, reset: () => {} }
 let clock: FakeClock
 let hub: SyncHub
 let caller: Caller | undefined

@@ -99,8 +99,7 @@ export class BrokerLink implements BrokerPort {
         observer.enforced(own.sequence)
       },
       failed: (error) => observer.failed(error, this.isConnected),
-      pause: (failures) =>
-        clock.sleep(backoffMs(failures, RETRY, dependencies.random), this.#stopping.signal).catch(() => {}),
+      pause: (failures, signal) => clock.sleep(backoffMs(failures, RETRY, dependencies.random), signal).catch(() => {}),
       signal: this.#stopping.signal,
     })
   }

@@ -7,7 +7,7 @@ import { Enforcement } from './enforcement.ts'
 const trustDomain = TrustDomain.parse('test.example')
 const numbered = (sequence: bigint): Bundles => ({ own: x509Bundle(trustDomain, [], { sequence }), federated: [] })
 
-let enforce: (bundles: Bundles) => Promise<void>
+let enforce: (bundles: Bundles, signal: AbortSignal) => Promise<void>
 let acknowledged: bigint[]
 let enforcement: Enforcement
 let failures: number
@@ -17,7 +17,7 @@ beforeEach(() => {
   failures = 0
   enforce = async () => {}
   enforcement = new Enforcement({
-    enforce: (bundles) => enforce(bundles),
+    enforce: (bundles, signal) => enforce(bundles, signal),
     enforced: () => {},
     failed: () => void (failures += 1),
     pause: async () => {},
@@ -53,4 +53,15 @@ test('what fails and is overtaken is never acknowledged', async () => {
   }
   put(1n)
   await vi.waitFor(() => expect(acknowledged).toEqual([2n]))
+})
+
+test('what cannot be completed is ended by what comes after it, and never acknowledged', async () => {
+  enforce = ({ own }, signal) =>
+    own.sequence > 1n
+      ? Promise.resolve()
+      : new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+  put(1n)
+  put(2n)
+  await vi.waitFor(() => expect(acknowledged).toEqual([2n]))
+  expect(failures, 'to be overtaken is no failure').toBe(0)
 })

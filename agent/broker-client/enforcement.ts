@@ -1,3 +1,4 @@
+import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Bundles } from '../workloads/workload.ts'
 
 /** A state of the trust domain as it came on Sync. */
@@ -11,18 +12,20 @@ interface Options {
   readonly enforce: (bundles: Bundles, signal: AbortSignal) => Promise<void>
   readonly enforced: (bundles: Bundles) => void
   readonly failed: (error: unknown) => void
-  /** Waits before it is tried again, after so many failures. */
-  readonly pause: (failures: number) => Promise<void>
+  /** Waits before it is tried again, after so many failures; resolves at once when `signal` is aborted. */
+  readonly pause: (failures: number, signal: AbortSignal) => Promise<void>
   readonly signal: AbortSignal
 }
 
 /**
- * Enforces bundle revisions one after the other, skipping those that a newer one has overtaken: each is the complete
- * state. What is acknowledged is what is enforced, never what has merely arrived.
+ * Enforces bundle revisions, each the complete state: a newer one ends what is under way for the one before, for a volume
+ * that cannot be written must not keep from all the others what was withdrawn since. What is acknowledged is what is
+ * enforced, never what has merely arrived, and stands for those before it.
  */
 export class Enforcement {
   readonly #options: Options
   #next: BundleRevision | undefined
+  #overtaken = new AbortController()
   #isRunning = false
 
   constructor(options: Options) {
@@ -31,6 +34,7 @@ export class Enforcement {
 
   put(revision: BundleRevision): void {
     this.#next = revision
+    this.#overtaken.abort(new IdentityError('overloaded', 'a newer revision has come'))
     if (!this.#isRunning) void this.#run()
   }
 
@@ -42,15 +46,17 @@ export class Enforcement {
 
   async #enforce(revision: BundleRevision): Promise<void> {
     const { enforce, enforced, failed, pause, signal } = this.#options
-    for (let failures = 1; !this.#next && !signal.aborted; failures += 1) {
+    this.#overtaken = new AbortController()
+    const either = AbortSignal.any([signal, this.#overtaken.signal])
+    for (let failures = 1; !either.aborted; failures += 1) {
       try {
-        await enforce(revision.bundles, signal)
+        await enforce(revision.bundles, either)
         enforced(revision.bundles)
         return revision.acknowledge()
       } catch (error) {
-        if (signal.aborted) return
+        if (either.aborted) return
         failed(error)
-        await pause(failures)
+        await pause(failures, either)
       }
     }
   }

@@ -8,6 +8,7 @@ import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import { verifyX509Svid } from '../../core/spiffe/x509-svid.ts'
 import type { Lifetime } from '../workloads/ports.ts'
+import { leftMs } from '../workloads/lifetime.ts'
 import type { BrokerChannel } from './broker-channel.ts'
 import { bundleOf } from './bundle-message.ts'
 import { skewMs } from './skew.ts'
@@ -64,7 +65,7 @@ export async function attestNode(
   checkName(id, nodeName)
 
   const receivedAtMs = clock.monotonicMs()
-  const lifetimeMs = svid.lifetime ? durationMs(svid.lifetime) : leaf.notAfter.getTime() - at.getTime()
+  const lifetimeMs = svid.lifetime && durationMs(svid.lifetime)
   return {
     identity: {
       id,
@@ -74,7 +75,7 @@ export async function attestNode(
       },
       authorityKeyId: leaf.authorityKeyIdentifier?.toString('hex') ?? '',
       receivedAtMs,
-      expiresAtMs: receivedAtMs + lifetimeMs,
+      expiresAtMs: receivedAtMs + leftMs(lifetimeMs, leaf.notAfter, at),
     },
     bundle: trust,
     skewMs: skew,

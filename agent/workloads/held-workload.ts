@@ -1,5 +1,8 @@
 import type { KeyType } from '../../core/pki/key.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
+import { leadsTo } from './bundle-comparison.ts'
 import { Latest } from './latest.ts'
+import type { Lifetime } from './ports.ts'
 import type { Bundles, Delivered, Delivery, PodRef, SvidMaterial, WorkloadRequest } from './workload.ts'
 
 const DEFAULT_KEY_TYPE: KeyType = 'ec-p256'
@@ -20,6 +23,8 @@ export class HeldWorkload {
   expiresAtMs = 0
   /** Why the last renewal failed; undefined once one succeeds. */
   lastFailure: unknown
+  /** An SVID that came, and is not in the files yet. */
+  unwritten: { readonly svid: SvidMaterial; readonly lifetime: Lifetime } | undefined
   #delivered: Delivered | undefined
   /** Whether the files are known to hold what is in `#delivered`: not after a restart of the agent. */
   #isWritten = false
@@ -39,16 +44,30 @@ export class HeldWorkload {
     return this.#delivered?.svid
   }
 
+  /** Of all SVIDs that it holds, written or not. */
+  get serialNumbers(): string[] {
+    const serials = [this.svid, this.unwritten?.svid].flatMap((svid) => svid?.serialNumber ?? [])
+    return [...new Set(serials)]
+  }
+
   /** Takes up what a former run of the agent has delivered. Its bundles may be older than `bundles`. */
   recovered(svid: SvidMaterial, bundles: Bundles): void {
     this.#delivered = { svid, bundles }
     this.identity.set(this.#delivered)
   }
 
-  /** Writes a new SVID with the bundles of the moment of writing, then tells the streams: nobody sees one without the other. */
+  /**
+   * Writes a new SVID with the bundles of the moment of writing, then tells the streams: nobody sees one without the other.
+   *
+   * @throws {@link IdentityError} `authority_unavailable` if those no longer hold the authority that signed it: what was
+   *   looked at when it came may have been withdrawn since, and its peers would refuse it.
+   */
   deliver(svid: SvidMaterial, bundles: () => Bundles): Promise<void> {
     return this.#inTurn(async () => {
-      await this.#write({ svid, bundles: bundles() })
+      const current = bundles()
+      if (!leadsTo(svid, current.own))
+        throw new IdentityError('authority_unavailable', 'the authority was withdrawn while its SVID was on its way')
+      await this.#write({ svid, bundles: current })
       if (this.#delivered) this.identity.set(this.#delivered)
     })
   }

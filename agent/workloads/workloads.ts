@@ -1,5 +1,5 @@
 import { keyTypeOf } from '../../core/pki/key.ts'
-import { parseCertificate, type Certificate } from '../../core/pki/certificate.ts'
+import { parseCertificate } from '../../core/pki/certificate.ts'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Random } from '../../core/runtime/random.ts'
@@ -7,9 +7,10 @@ import { enforceEverywhere } from './enforce-bundles.ts'
 import { heldUntilServed } from './first-publish.ts'
 import { HeldWorkload } from './held-workload.ts'
 import type { Latest } from './latest.ts'
-import { leadsTo, sameBundles } from './bundle-comparison.ts'
-import { obtainSvid, type Obtained } from './obtain-svid.ts'
-import type { BrokerPort, EndpointPort, RenewalPort } from './ports.ts'
+import { sameBundles } from './bundle-comparison.ts'
+import { authorityOf, Issuances } from './issuances.ts'
+import { leftMs } from './lifetime.ts'
+import type { BrokerPort, EndpointPort, Lifetime, RenewalPort } from './ports.ts'
 import type { Urgency } from './svid-issuing.ts'
 import { isDenial } from './transient.ts'
 import type { Bundles, Delivered, PodRef, SvidMaterial, WorkloadRequest } from './workload.ts'
@@ -36,6 +37,7 @@ export class Workloads {
   readonly #dependencies: WorkloadsDependencies
   readonly #held = new Map<string, HeldWorkload>()
   readonly #flights = new Map<string, Promise<void>>()
+  readonly #issuances: Issuances
   #bundles: Bundles
   #closed: IdentityError | undefined
 
@@ -43,6 +45,8 @@ export class Workloads {
   constructor(bundles: Bundles, dependencies: WorkloadsDependencies) {
     this.#bundles = bundles
     this.#dependencies = dependencies
+    const { broker, clock } = dependencies
+    this.#issuances = new Issuances({ broker, clock, bundles: () => this.#bundles })
   }
 
   get size(): number {
@@ -65,7 +69,7 @@ export class Workloads {
 
   /** Serial numbers of all SVIDs that are held. */
   serialNumbers(): string[] {
-    return [...this.#held.values()].flatMap(({ svid }) => svid?.serialNumber ?? [])
+    return [...this.#held.values()].flatMap(({ serialNumbers }) => serialNumbers)
   }
 
   /**
@@ -129,13 +133,13 @@ export class Workloads {
     const { clock, broker } = this.#dependencies
     const now = clock.monotonicMs()
     if (svid) {
-      workload.keyType = keyTypeOf(leafOf(svid).spki)
+      workload.keyType = keyTypeOf(parseCertificate(svid.chain[0] ?? new Uint8Array()).spki)
       workload.recovered(svid, this.#bundles)
-      this.#schedule(workload, now, now + svid.notAfter.getTime() - broker.now().getTime())
+      this.#schedule(workload, { receivedAtMs: now, expiresAtMs: now + leftMs(undefined, svid.notAfter, broker.now()) })
     } else {
       const reason = 'the volume was found empty; a new SVID is asked for'
       workload.identity.stop(new IdentityError('broker_unavailable', reason))
-      this.#schedule(workload, now, now)
+      this.#schedule(workload, { receivedAtMs: now, expiresAtMs: now })
     }
   }
 
@@ -171,16 +175,7 @@ export class Workloads {
   }
 
   async #renewFor(workload: HeldWorkload, urgency: Urgency, signal: AbortSignal): Promise<void> {
-    const { pod, token, keyType, expiresAtMs } = workload
-    if (token === undefined) throw new IdentityError('token_rejected', 'no token came with the volume')
-    const { broker, clock } = this.#dependencies
-    const issuing = { issue: broker.issue, bundles: () => this.#bundles, now: () => broker.now() }
-    const obtained = await obtainSvid({ pod, token, keyType, urgency, expiresAtMs }, issuing, signal)
-    const receivedAtMs = clock.monotonicMs()
-    workload.keyType = obtained.keyType
-    await workload.deliver(obtained.svid, () => this.#bundles)
-    workload.lastFailure = undefined
-    this.#schedule(workload, receivedAtMs, receivedAtMs + leftMs(obtained, broker.now()))
+    this.#schedule(workload, await this.#issuances.renew(workload, urgency, signal))
   }
 
   /** The SVID of a workload has ended without a renewal: its streams say so, and why (design §10). */
@@ -203,7 +198,7 @@ export class Workloads {
     signal.throwIfAborted()
     if (!sameBundles(this.#bundles, bundles)) this.#bundles = bundles
     const workloads = [...this.#held.values()]
-    const lost = workloads.filter(({ svid }) => svid && !leadsTo(svid, this.#bundles.own))
+    const lost = workloads.filter(({ svid }) => svid && this.#issuances.isDisowned(svid))
     this.#dependencies.renewals.hasten(lost.map(({ id }) => id))
     const { clock, random } = this.#dependencies
     await enforceEverywhere(workloads, () => this.#bundles, { clock, random }, signal)
@@ -211,13 +206,15 @@ export class Workloads {
 
   /**
    * Renews every SVID that one of these authorities signed, named by subject key identifier in hex; resolves once none is
-   * held any more.
+   * held any more, nor on its way: what was asked for before the order may still have been signed by one of them.
    */
   async renewSignedBy(authorityKeyIds: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+    this.#issuances.taint(authorityKeyIds)
+    const haveCome = this.#issuances.underWay()
     const hastened = new Set<SvidMaterial>()
     for (;;) {
       const signed = [...this.#held.values()].filter(({ svid }) => svid && authorityKeyIds.has(authorityOf(svid)))
-      if (signed.length === 0) return
+      if (signed.length === 0 && haveCome()) return
       // Each SVID once, or the order would run over the back-off; one that came of it by the same authority, again.
       const fresh = signed.filter(({ svid }) => svid && !hastened.has(svid))
       for (const { svid } of fresh) if (svid) hastened.add(svid)
@@ -240,7 +237,7 @@ export class Workloads {
     await workload.idle()
     await workload.delivery.remove()
     if (this.#held.get(id) === workload) this.#held.delete(id)
-    if (workload.svid) broker.ended([workload.svid.serialNumber])
+    if (workload.serialNumbers.length > 0) broker.ended(workload.serialNumbers)
   }
 
   /** The agent stops: every stream ends with Unavailable (invariant 7), sockets close, files stay. */
@@ -261,22 +258,12 @@ export class Workloads {
     return workload.delivery.listen((connection) => this.#dependencies.endpoint.accept(workload.id, connection))
   }
 
-  #schedule(workload: HeldWorkload, receivedAtMs: number, expiresAtMs: number): void {
-    workload.expiresAtMs = expiresAtMs
+  #schedule(workload: HeldWorkload, lifetime: Lifetime): void {
+    workload.expiresAtMs = lifetime.expiresAtMs
     if (workload.removal.signal.aborted) return
-    this.#dependencies.renewals.held(workload.id, { receivedAtMs, expiresAtMs })
+    const { renewals } = this.#dependencies
+    renewals.held(workload.id, lifetime)
+    // Its authority was withdrawn or tainted while it was written; whoever hastened others did not know of it yet.
+    if (workload.svid && this.#issuances.isDisowned(workload.svid)) renewals.hasten([workload.id])
   }
-}
-
-/** The lifetime as the broker counts it; without, what the certificate says by the broker's clock. */
-function leftMs({ svid, lifetimeMs }: Obtained, now: Date): number {
-  return lifetimeMs ?? svid.notAfter.getTime() - now.getTime()
-}
-
-function authorityOf(svid: SvidMaterial): string {
-  return leafOf(svid).authorityKeyIdentifier?.toString('hex') ?? ''
-}
-
-function leafOf({ chain }: SvidMaterial): Certificate {
-  return parseCertificate(chain[0] ?? new Uint8Array())
 }

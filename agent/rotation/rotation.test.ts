@@ -142,7 +142,21 @@ describe('when renewing fails', () => {
     expect(renewed).toHaveLength(2)
   })
 
-  test('a fresh token is tried at once', async () => {
+  test('a retry time that the broker gives is kept whatever hurries: a token of a republish, a broker that is back', async () => {
+    answer = () => Promise.reject(new IdentityError('overloaded', 'later', { retryAfterMs: 5 * MINUTE }))
+    hold('cart', 4 * HOUR)
+    await pass(2 * HOUR)
+    rotation.tokenCame('cart')
+    rotation.brokerReturned()
+    await pass(4.9 * MINUTE)
+    expect(renewed).toHaveLength(1)
+    answer = succeed
+    rotation.tokenCame('cart')
+    await pass(0.2 * MINUTE)
+    expect(renewed).toHaveLength(2)
+  })
+
+  test('a fresh token is tried at once, if it was the token that was refused', async () => {
     answer = () => Promise.reject(new IdentityError('token_expired', 'old', { retryAfterMs: HOUR }))
     hold('cart', 4 * HOUR)
     await pass(2 * HOUR)
@@ -178,6 +192,27 @@ test('an order renews at once, whatever the schedule says', async () => {
   rotation.hasten(['cart'])
   await pass(1)
   expect(renewed.map(({ id }) => id)).toEqual(['cart'])
+})
+
+test('renewals that succeed have a least interval: a life of nothing, or an order without end, are no reason for more', async () => {
+  answer = async (id) => {
+    hold(id, 0)
+    rotation.hasten([id])
+    return 'renewed'
+  }
+  hold('cart', 0)
+  await pass(20_000)
+  expect(renewed.length).toBeLessThanOrEqual(21)
+  answer = async (id) => {
+    await succeed(id)
+    rotation.hasten([id])
+    return 'renewed'
+  }
+  hold('payments', HOUR)
+  rotation.hasten(['payments'])
+  const before = renewed.length
+  await pass(60_000)
+  expect(renewed.slice(before).filter(({ id }) => id === 'payments').length).toBeLessThanOrEqual(7)
 })
 
 test('what is forgotten is not renewed', async () => {

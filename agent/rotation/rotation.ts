@@ -1,7 +1,7 @@
 import { backoffMs } from '../../core/runtime/backoff.ts'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
-import type { ErrorCode } from '../../core/runtime/error-codes.ts'
+import { ERROR_CODES, type ErrorCode } from '../../core/runtime/error-codes.ts'
 import type { Random } from '../../core/runtime/random.ts'
 import type { Lifetime, RenewalPort } from '../workloads/ports.ts'
 import type { Urgency } from '../workloads/svid-issuing.ts'
@@ -35,6 +35,11 @@ interface Dependencies {
 /** So many renewals are under way at most: what the broker is asked for in one batch. */
 const MAX_BATCH = 50
 const RETRY = { firstMs: 500, maxMs: 60_000 }
+/**
+ * From one renewal that succeeded to the next: a broker that goes on signing what is to be replaced at once would
+ * be asked without end. A quarter of the life, where that is less.
+ */
+const LEAST_INTERVAL = { minMs: 1_000, maxMs: 10_000 }
 /** Once an SVID has ended there is nothing left to lose by haste, but a pod that waits. */
 const ENDED_RETRY_MS = 10_000
 /** When the broker is back, those that it kept waiting come within this time, so that a fleet does not come at once. */
@@ -77,7 +82,10 @@ export class Rotation implements RenewalPort {
   }
 
   held(id: string, lifetime: Lifetime): void {
-    this.#queue.put(id, lifetime, renewalTimeMs(lifetime, this.#dependencies.random.fraction()))
+    // The first SVID of a workload may be replaced at once; one that came of a renewal has another behind it.
+    const notBeforeMs = this.#queue.get(id) ? lifetime.receivedAtMs + leastIntervalMs(lifetime) : lifetime.receivedAtMs
+    const dueAtMs = Math.max(notBeforeMs, renewalTimeMs(lifetime, this.#dependencies.random.fraction()))
+    this.#queue.put(id, lifetime, { dueAtMs, notBeforeMs })
     this.#wake.abort()
   }
 
@@ -91,27 +99,30 @@ export class Rotation implements RenewalPort {
     if (!entry) return
     if (entry.state === 'token') entry.state = 'waiting'
     // A token that was refused may have been the reason; the new one need not wait the back-off out.
-    if (entry.failures > 0) entry.dueAtMs = this.#dependencies.clock.monotonicMs()
+    if (entry.failures > 0) this.#hurry(entry)
     this.#wake.abort()
   }
 
   hasten(ids: Iterable<string>): void {
-    const now = this.#dependencies.clock.monotonicMs()
     for (const id of ids) {
       const entry = this.#queue.get(id)
-      if (entry) entry.dueAtMs = Math.min(entry.dueAtMs, now)
+      if (entry) this.#hurry(entry)
     }
     this.#wake.abort()
   }
 
   /** The broker is back: what failed is tried again soon, instead of when its back-off is over. */
   brokerReturned(): void {
-    const { clock, random } = this.#dependencies
-    const now = clock.monotonicMs()
+    const { random } = this.#dependencies
     for (const entry of this.#queue) {
-      if (entry.failures > 0) entry.dueAtMs = Math.min(entry.dueAtMs, now + random.fraction() * RETURN_SPREAD_MS)
+      if (entry.failures > 0) this.#hurry(entry, random.fraction() * RETURN_SPREAD_MS)
     }
     this.#wake.abort()
+  }
+
+  #hurry(entry: Entry, afterMs = 0): void {
+    const soon = Math.max(entry.notBeforeMs, this.#dependencies.clock.monotonicMs() + afterMs)
+    entry.dueAtMs = Math.min(entry.dueAtMs, soon)
   }
 
   async #run(): Promise<void> {
@@ -155,7 +166,10 @@ export class Rotation implements RenewalPort {
       entry.state = 'waiting'
       const retryAfterMs = error instanceof IdentityError ? error.retryAfterMs : undefined
       const bounds = { ...RETRY, maxMs: longestWaitMs(leftMs()) }
-      entry.dueAtMs = clock.monotonicMs() + backoffMs(entry.failures, bounds, random, retryAfterMs)
+      const now = clock.monotonicMs()
+      entry.dueAtMs = now + backoffMs(entry.failures, bounds, random, retryAfterMs)
+      // Another token is another question: what the broker said of the last one does not bind it.
+      entry.notBeforeMs = isOfToken(error) ? now : now + (retryAfterMs ?? 0)
       if (!signal.aborted) observer.failed(entry.id, codeOf(error), leftMs())
     } finally {
       this.#underWay -= 1
@@ -167,4 +181,14 @@ export class Rotation implements RenewalPort {
 /** A quarter of what is left, at most: an SVID that lives 10 s cannot wait as long as one of 1 h. */
 function longestWaitMs(leftMs: number): number {
   return leftMs > 0 ? Math.min(RETRY.maxMs, Math.max(RETRY.firstMs, leftMs / 4)) : ENDED_RETRY_MS
+}
+
+function leastIntervalMs({ receivedAtMs, expiresAtMs }: Lifetime): number {
+  const { minMs, maxMs } = LEAST_INTERVAL
+  return Math.max(minMs, Math.min(maxMs, (expiresAtMs - receivedAtMs) / 4))
+}
+
+/** Whether it is the token alone that was refused. */
+function isOfToken(error: unknown): boolean {
+  return ERROR_CODES[codeOf(error)].status === 'UNAUTHENTICATED'
 }

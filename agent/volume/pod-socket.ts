@@ -7,7 +7,7 @@ import { type Readers, socketAccess } from './readers.ts'
 
 /** The name that pods connect to, beside the files. */
 export const SOCKET = 'socket'
-const NEXT_SOCKET = '..socket_next'
+export const NEXT_SOCKET = '..socket_next'
 /** How long what was written last may take to leave. */
 const LINGER_MS = 250
 

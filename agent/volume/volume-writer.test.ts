@@ -67,6 +67,16 @@ test('files change at once, and the generation before stays until the next switc
   await opened.close()
 })
 
+test('a file whose name begins with two dots, as a trust domain may, is written again and goes like any other', async () => {
+  const name = '..partner.example.spiffe-trust-bundle.pem'
+  for (const word of ['one', 'two', 'three']) {
+    await writeGeneration(volume, files(word, name), 'everyone')
+    expect(await text(name)).toBe(word)
+  }
+  await writeGeneration(volume, files('four'), 'everyone')
+  expect(await readdir(path)).not.toContain(name)
+})
+
 test('a reader in a loop never sees a key beside another certificate, through 1,000 generations', async () => {
   await writeGeneration(volume, files('0'), 'everyone')
   const stopping = new AbortController()

@@ -1,10 +1,9 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Directory } from './directory.ts'
+import { DATA, generationName, generationNumber, NEXT_DATA } from './internal-names.ts'
 import { keyAccess, type Readers } from './readers.ts'
 import { SECRET_FILES, type VolumeFile, visibleNames } from './volume-files.ts'
-import { checkLinks, DATA, makeLinks } from './volume-links.ts'
-
-const NEXT_DATA = '..data_next'
+import { checkLinks, makeLinks } from './volume-links.ts'
 
 /**
  * Replaces all files of a volume at once, as kubelet does for Secrets: a new generation in a folder of its own, one link
@@ -120,12 +119,4 @@ async function fill(generation: Directory, files: readonly VolumeFile[], readers
   } finally {
     await generation.close()
   }
-}
-
-function generationName(number: number): string {
-  return `..${number}`
-}
-
-function generationNumber(name: string): number | undefined {
-  return /^\.\.[1-9][0-9]{0,14}$/.test(name) ? Number(name.slice(2)) : undefined
 }

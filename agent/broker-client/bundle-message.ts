@@ -30,5 +30,17 @@ export function bundlesOf({ own, federated }: BundlesMessage, trustDomain: Trust
   const others = federated
     .map(bundleOf)
     .filter((bundle) => !bundle.trustDomain.equals(trustDomain) && bundle.authorities.length > 0)
-  return { own: ours, federated: others }
+  return { own: ours, federated: merged(others) }
+}
+
+/** One bundle for each trust domain: two of one would take the same file, and no volume could be written any more. */
+function merged(bundles: readonly X509Bundle[]): X509Bundle[] {
+  const byDomain = Map.groupBy(bundles, ({ trustDomain }) => trustDomain.toString())
+  return Array.from(byDomain.values(), (same) => same.reduce(union))
+}
+
+function union(one: X509Bundle, other: X509Bundle): X509Bundle {
+  const { trustDomain, refreshHintSeconds } = one
+  const sequence = one.sequence > other.sequence ? one.sequence : other.sequence
+  return x509Bundle(trustDomain, [...one.authorities, ...other.authorities], { sequence, refreshHintSeconds })
 }

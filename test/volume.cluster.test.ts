@@ -24,6 +24,8 @@ import { SystemMounter } from '../agent/volume/mounter.ts'
 import { TmpfsPlace } from '../agent/volume/tmpfs-place.ts'
 import { VolumeDelivery } from '../agent/volume/volume-delivery.ts'
 import { systemClock } from '../core/runtime/system-clock.ts'
+import { x509Bundle } from '../core/spiffe/bundle.ts'
+import { TrustDomain } from '../core/spiffe/trust-domain.ts'
 import { someDelivered } from './fakes/delivered.ts'
 
 const run = promisify(execFile)
@@ -155,6 +157,20 @@ describe('who may read', () => {
     expect(await as(1234, 1234, 'cat credential-bundle.pem')).toBe(false)
     expect(await as(1234, 1234, 'cat tls.crt ca.crt')).toBe(true)
   })
+})
+
+test('a volume of 100 federated trust domains is written again and again: its inodes grow with its files', async () => {
+  const { svid, bundles } = await someDelivered()
+  const federated = Array.from({ length: 100 }, (_, index) =>
+    x509Bundle(TrustDomain.parse(`partner-${index}.example`), bundles.own.authorities),
+  )
+  const delivery = deliver()
+  await delivery.write({ svid, bundles })
+  for (let generation = 0; generation < 4; generation += 1) {
+    await delivery.write({ svid, bundles: { own: bundles.own, federated } })
+  }
+  expect((await statfs(target())).files).toBe(1024)
+  await delivery.remove()
 })
 
 describe('what others mounted', () => {

@@ -5,7 +5,7 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Directory } from './directory.ts'
 import { type MountEntry, parseMountInfo } from './mountinfo.ts'
 import { Slots } from './slots.ts'
-import { MOUNT_SOURCE, resizeOptions, tmpfsOptions } from './tmpfs-options.ts'
+import { type Capacity, MOUNT_SOURCE, resizeOptions, tmpfsOptions } from './tmpfs-options.ts'
 
 /** What the kernel does for us. */
 export interface Mounter {
@@ -14,7 +14,7 @@ export interface Mounter {
   /** All mounts that bear our name. */
   ourMounts(): Promise<MountEntry[]>
   mountTmpfs(on: Directory, sizeBytes: number): Promise<void>
-  resize(mounted: Directory, sizeBytes: number): Promise<void>
+  resize(mounted: Directory, capacity: Capacity): Promise<void>
   /** `lazily`: out of sight at once, and freed when the last descriptor in it is closed. */
   unmount(parent: Directory, name: string, lazily: boolean): Promise<void>
 }
@@ -64,8 +64,8 @@ export class SystemMounter implements Mounter {
     if (selinuxContext !== undefined) await this.#checkLabel(on, selinuxContext)
   }
 
-  async resize(mounted: Directory, sizeBytes: number): Promise<void> {
-    await mountIn(mounted, ['-o', resizeOptions(sizeBytes), '.'])
+  async resize(mounted: Directory, capacity: Capacity): Promise<void> {
+    await mountIn(mounted, ['-o', resizeOptions(capacity), '.'])
   }
 
   async unmount(parent: Directory, name: string, lazily: boolean): Promise<void> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { MOUNT_SOURCE, mountViolation, tmpfsOptions, tmpfsSize } from './tmpfs-options.ts'
+import { MOUNT_SOURCE, mountViolation, resizeOptions, tmpfsInodes, tmpfsOptions, tmpfsSize } from './tmpfs-options.ts'
 
 test('invariant 6: a volume is kept out of swap, and nothing in it is run or is a device', () => {
   expect(tmpfsOptions({ sizeBytes: 1024, noswap: true }).split(',')).toEqual(
@@ -23,6 +23,20 @@ describe('tmpfsSize', () => {
 
   test('has an upper bound', () => {
     expect(() => tmpfsSize([11 * MiB])).toThrow('the files need more than')
+  })
+})
+
+describe('tmpfsInodes', () => {
+  // Six files without a federated trust domain, and one for each.
+  test.for([
+    { files: 0, inodes: 256 },
+    { files: 6 + 10, inodes: 256 },
+    { files: 6 + 57, inodes: 512 },
+    { files: 6 + 1000, inodes: 8192 },
+  ])('$files files take $inodes', ({ files, inodes }) => expect(tmpfsInodes(files)).toBe(inodes))
+
+  test('are given anew with the size, and the conditions that a remount would lose', () => {
+    expect(resizeOptions({ sizeBytes: 1024, inodes: 512 })).toBe('remount,nosuid,nodev,noexec,size=1024,nr_inodes=512')
   })
 })
 

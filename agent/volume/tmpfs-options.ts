@@ -8,7 +8,7 @@ const PAGE_BYTES = 4096
 const LEAST_BYTES = 1024 * 1024
 /** Two generations of a CRL of 100,000 entries, and one being written. */
 const MOST_BYTES = 32 * 1024 * 1024
-const MAX_INODES = 256
+const LEAST_INODES = 256
 
 /** What a volume must have: nothing in it is run, is a device or lends its owner's rights. */
 const REQUIRED = ['nosuid', 'nodev', 'noexec'] as const
@@ -27,16 +27,23 @@ export function tmpfsOptions({ sizeBytes, noswap, selinuxContext }: TmpfsSetting
   return [
     ...REQUIRED,
     `size=${sizeBytes}`,
-    `nr_inodes=${MAX_INODES}`,
+    `nr_inodes=${LEAST_INODES}`,
     'mode=0755',
     ...(noswap ? ['noswap'] : []),
     ...(selinuxContext === undefined ? [] : [`context="${selinuxContext}"`]),
   ].join(',')
 }
 
+/** What a tmpfs has room for. */
+export interface Capacity {
+  readonly sizeBytes: number
+  /** Files, folders and links. */
+  readonly inodes: number
+}
+
 /** The `-o` with which a mount is made larger; what it does not name again it would lose. */
-export function resizeOptions(sizeBytes: number): string {
-  return ['remount', ...REQUIRED, `size=${sizeBytes}`].join(',')
+export function resizeOptions({ sizeBytes, inodes }: Capacity): string {
+  return ['remount', ...REQUIRED, `size=${sizeBytes}`, `nr_inodes=${inodes}`].join(',')
 }
 
 /**
@@ -50,6 +57,19 @@ export function tmpfsSize(fileBytes: readonly number[]): number {
   while (size < pages * PAGE_BYTES * 3) size *= 2
   if (size > MOST_BYTES) throw new IdentityError('volume_full', `the files need more than ${MOST_BYTES} bytes`)
   return size
+}
+
+/** The root, the socket, the link that names the generation in force, and one to be renamed over each of the two. */
+const OTHER_INODES = 5
+
+/**
+ * How many inodes the tmpfs must have for generations of so many files, at the peak of a write: two that stay and one that
+ * is being written, and a link for each file of this one and of the one before. A mount that had more keeps them.
+ */
+export function tmpfsInodes(files: number): number {
+  let inodes = LEAST_INODES
+  while (inodes < 3 * (files + 1) + 2 * files + OTHER_INODES) inodes *= 2
+  return inodes
 }
 
 /** Whether it is a mount of ours, in whatever state. */

@@ -4,7 +4,7 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import { Directory, errnoOf } from './directory.ts'
 import { deviceOf, type MountEntry } from './mountinfo.ts'
 import type { Mounter } from './mounter.ts'
-import { isOurs, mountViolation, tmpfsSize } from './tmpfs-options.ts'
+import { isOurs, mountViolation, tmpfsInodes, tmpfsSize } from './tmpfs-options.ts'
 import type { VolumePlace } from './volume-place.ts'
 
 /** Where a tmpfs is mounted: `<root>/<parents…>/<name>`. */
@@ -67,9 +67,11 @@ export class TmpfsPlace implements VolumePlace {
   async admit(): Promise<void> {}
 
   async reserve(volume: Directory, fileBytes: readonly number[]): Promise<void> {
-    const needed = tmpfsSize(fileBytes)
-    const { blocks, bsize } = await statfs(volume.path)
-    if (needed > blocks * bsize) await this.#mounter.resize(volume, needed)
+    const needed = { sizeBytes: tmpfsSize(fileBytes), inodes: tmpfsInodes(fileBytes.length) }
+    const { blocks, bsize, files } = await statfs(volume.path)
+    const sizeBytes = Math.max(needed.sizeBytes, blocks * bsize)
+    const inodes = Math.max(needed.inodes, files)
+    if (sizeBytes > blocks * bsize || inodes > files) await this.#mounter.resize(volume, { sizeBytes, inodes })
   }
 
   async release(): Promise<void> {

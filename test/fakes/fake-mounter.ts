@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Directory } from '../../agent/volume/directory.ts'
 import { deviceOf, type MountEntry } from '../../agent/volume/mountinfo.ts'
 import type { Mounter } from '../../agent/volume/mounter.ts'
-import { MOUNT_SOURCE } from '../../agent/volume/tmpfs-options.ts'
+import { type Capacity, MOUNT_SOURCE } from '../../agent/volume/tmpfs-options.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 
 /** Mounts without root: a folder counts as mounted, and is empty again once it is not. */
@@ -33,7 +33,7 @@ export class FakeMounter implements Mounter {
     })
   }
 
-  resize(_mounted: Directory, sizeBytes: number): Promise<void> {
+  resize(_mounted: Directory, { sizeBytes }: Capacity): Promise<void> {
     this.sizes.push(sizeBytes)
     return Promise.resolve()
   }

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import type { KeyObject } from 'node:crypto'
 import { createCsr } from '../../core/pki/csr.ts'
 import { generateKeyPair, KEY_TYPES, pkcs8Of, spkiOf, type KeyType } from '../../core/pki/key.ts'
@@ -57,6 +58,9 @@ async function obtainWith(keyType: KeyType, wanted: Wanted, issuing: Issuing, si
   return { svid: checked(issued, privateKey, issuing), keyType, lifetimeMs: issued.lifetimeMs }
 }
 
+/** The proto's limit. The hint is a file of the volume, and one that is too large could not be read again. */
+const MAX_HINT_BYTES = 1024
+
 /** The answer with its key, if it keeps every rule. What does not is the broker's fault, not the pod's. */
 function checked(issued: IssuedSvid, privateKey: KeyObject, { bundles, now }: Issuing): SvidMaterial {
   const { id, leaf } = verified(issued.chain, bundles().own, now())
@@ -67,6 +71,8 @@ function checked(issued: IssuedSvid, privateKey: KeyObject, { bundles, now }: Is
     throw new IdentityError('certificate_invalid', 'the broker names another SPIFFE ID than its certificate')
   if (id.isReserved)
     throw new IdentityError('spiffe_id_reserved', 'a workload is never given an ID of broker or agents')
+  if (Buffer.byteLength(issued.hint) > MAX_HINT_BYTES)
+    throw new IdentityError('certificate_invalid', `the broker sent a hint of more than ${MAX_HINT_BYTES} bytes`)
   return {
     id,
     chain: issued.chain,

@@ -181,6 +181,13 @@ describe('what the broker answers is looked at', () => {
     expect(await workloads.renew('v1', 'routine', forever)).toBe('renewed')
   })
 
+  test('a hint that could not be read again after a restart is refused', async () => {
+    issue = async (request) => ({ ...(await sign(request)), hint: 'ü'.repeat(513) })
+    await expect(add()).rejects.toMatchObject({ code: 'certificate_invalid' })
+    issue = async (request) => ({ ...(await sign(request)), hint: 'ü'.repeat(512) })
+    await add()
+  })
+
   test('an ID of broker or agents is refused', async () => {
     issue = async ({ csr }) => {
       const id = SpiffeId.of(authorities.trustDomain, 'countersign', 'broker')

@@ -7,6 +7,8 @@ export interface Entry extends Lifetime {
   dueAtMs: number
   /** Never before, whatever hurries: the broker has asked for it, or the last renewal is only just over. */
   notBeforeMs: number
+  /** By how much the wall clock was ahead of the monotonic one when the SVID came. */
+  readonly wallAheadMs: number
   /** Renewals that failed since the last that succeeded. */
   failures: number
   /** `waiting` for its time, being `renewed`, or without a `token` to ask with. */
@@ -28,8 +30,8 @@ export class RenewalQueue {
   }
 
   /** A new SVID; takes the place of the one before. */
-  put(id: string, lifetime: Lifetime, { dueAtMs, notBeforeMs }: Pick<Entry, 'dueAtMs' | 'notBeforeMs'>): void {
-    this.#entries.set(id, { id, ...lifetime, dueAtMs, notBeforeMs, failures: 0, state: 'waiting', hasEnded: false })
+  put(id: string, lifetime: Lifetime, times: Pick<Entry, 'dueAtMs' | 'notBeforeMs' | 'wallAheadMs'>): void {
+    this.#entries.set(id, { id, ...lifetime, ...times, failures: 0, state: 'waiting', hasEnded: false })
   }
 
   delete(id: string): void {

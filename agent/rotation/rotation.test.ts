@@ -71,14 +71,35 @@ test('an SVID is renewed at half of its life, and again', async () => {
   expect(renewed).toMatchObject([{ id: 'cart', urgency: 'routine', atMs: 30 * MINUTE }, { atMs: 60 * MINUTE }])
 })
 
-test('a jump of the wall clock changes nothing', async () => {
+test('a jump of the wall clock that is not beyond the time to renew changes nothing', async () => {
   hold('cart', HOUR)
-  clock.jump(24 * HOUR)
+  clock.jump(-24 * HOUR)
   await pass(29 * MINUTE)
   expect(renewed).toEqual([])
-  clock.jump(-48 * HOUR)
   await pass(MINUTE)
   expect(renewed).toHaveLength(1)
+  clock.jump(10 * MINUTE)
+  await pass(19 * MINUTE)
+  expect(renewed).toHaveLength(1)
+})
+
+test('a machine that was suspended renews soon after it is awake, once; nothing is called expired by the wall clock', async () => {
+  hold('cart', HOUR)
+  await pass(MINUTE)
+  clock.jump(24 * HOUR)
+  await pass(30_000)
+  expect(renewed).toHaveLength(1)
+  await pass(29 * MINUTE)
+  expect([renewed.length, expired.length]).toEqual([1, 0])
+})
+
+test('a renewal that fails after that keeps to its back-off', async () => {
+  answer = unavailable
+  hold('cart', 100 * HOUR)
+  clock.jump(90 * HOUR)
+  await pass(10 * MINUTE)
+  // Half a second, doubled up to a minute.
+  expect(renewed.length).toBeLessThan(20)
 })
 
 test('those that end first go first, at most 50 at a time', async () => {

@@ -44,8 +44,8 @@ const LEAST_INTERVAL = { minMs: 1_000, maxMs: 10_000 }
 const ENDED_RETRY_MS = 10_000
 /** When the broker is back, those that it kept waiting come within this time, so that a fleet does not come at once. */
 const RETURN_SPREAD_MS = 1_000
-/** The loop looks at its queue at least so often. */
-const LONGEST_SLEEP_MS = 3_600_000
+/** The loop looks at its queue at least so often: soon after a machine that was suspended is awake again. */
+const LONGEST_SLEEP_MS = 30_000
 
 /** Renews SVIDs in their time: those that end first before the others, a batch at a time, again and again until it works. */
 export class Rotation implements RenewalPort {
@@ -85,7 +85,7 @@ export class Rotation implements RenewalPort {
     // The first SVID of a workload may be replaced at once; one that came of a renewal has another behind it.
     const notBeforeMs = this.#queue.get(id) ? lifetime.receivedAtMs + leastIntervalMs(lifetime) : lifetime.receivedAtMs
     const dueAtMs = Math.max(notBeforeMs, renewalTimeMs(lifetime, this.#dependencies.random.fraction()))
-    this.#queue.put(id, lifetime, { dueAtMs, notBeforeMs })
+    this.#queue.put(id, lifetime, { dueAtMs, notBeforeMs, wallAheadMs: this.#wallAheadMs() })
     this.#wake.abort()
   }
 
@@ -130,12 +130,32 @@ export class Rotation implements RenewalPort {
     while (!this.#stopping.signal.aborted) {
       this.#wake = new AbortController()
       this.#tellEnded()
+      this.#hurryAfterSleep()
       this.#startDue()
       // With all places taken there is nothing to wake up for but an end of one, which wakes.
       const next = this.#underWay < MAX_BATCH ? this.#queue.nextMs() : Infinity
       const waitMs = Math.min(LONGEST_SLEEP_MS, Math.max(1, next - clock.monotonicMs()))
       await clock.sleep(waitMs, this.#wake.signal).catch(() => {})
     }
+  }
+
+  /**
+   * The monotonic clock stands still while the machine is suspended, and certificates do not. The wall clock tells of it,
+   * and may just as well have been set: so it brings a renewal forward, once, and is no reason to call an SVID expired.
+   */
+  #hurryAfterSleep(): void {
+    const { clock, random } = this.#dependencies
+    const [now, wallAheadMs] = [clock.monotonicMs(), this.#wallAheadMs()]
+    for (const entry of this.#queue) {
+      const sleptMs = wallAheadMs - entry.wallAheadMs
+      if (entry.state !== 'waiting' || entry.failures > 0 || now + sleptMs < entry.dueAtMs) continue
+      this.#hurry(entry, random.fraction() * RETURN_SPREAD_MS)
+    }
+  }
+
+  #wallAheadMs(): number {
+    const { clock } = this.#dependencies
+    return clock.now().getTime() - clock.monotonicMs()
   }
 
   #tellEnded(): void {

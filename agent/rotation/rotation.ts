@@ -39,7 +39,7 @@ const RETRY = { firstMs: 500, maxMs: 60_000 }
  * From one renewal that succeeded to the next: a broker that goes on signing what is to be replaced at once would
  * be asked without end. A quarter of the life, where that is less.
  */
-const LEAST_INTERVAL = { minMs: 1_000, maxMs: 10_000 }
+const LEAST_INTERVAL = { minMs: 250, maxMs: 10_000 }
 /** Once an SVID has ended there is nothing left to lose by haste, but a pod that waits. */
 const ENDED_RETRY_MS = 10_000
 /** When the broker is back, those that it kept waiting come within this time, so that a fleet does not come at once. */

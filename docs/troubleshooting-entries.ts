@@ -204,7 +204,7 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
   identity_not_found: entry(['cli'], '`countersign identity list` has the numbers.'),
   authority_unavailable: entry(
     ['brokerReady', 'broker', 'agent', 'event'],
-    'With `upstreamDisk`: the CA cannot be read, or has ended. Self-signed: the clock has jumped beyond the end of the authority, or the ledger took no new one. Of a pod it may also say that an SVID does not lead to the bundle of its node yet, which takes moments.',
+    'With `upstreamDisk`: the CA cannot be read, or has ended. Self-signed: the clock has jumped beyond the end of the authority, or the ledger took no new one. Of a pod it may also say that an SVID does not lead to the bundle of its node yet, or no longer, because its authority was withdrawn while it was on its way: it is asked for again, which takes moments.',
   ),
   kubernetes_unavailable: entry(
     ['broker', 'brokerReady', 'event', 'agent', 'cli'],
@@ -219,8 +219,8 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
     'In this order: does the broker run (`kubectl -n countersign-system get pods`), is it ready, and if not why (`countersign check`), does a NetworkPolicy stand between them, does the name resolve on the node. Its last failure is in the `/readyz` of the agent. Pods keep what they have; a new pod is served the moment the broker is back.',
   ),
   overloaded: entry(
-    ['agent', 'event', 'audit', 'cli'],
-    'Everybody is told when to come back, and does. If it lasts: `countersign_broker_issuance_queued`, the CPU that the broker has, [performance.md](performance.md), and `issuance.perNode` and `perPod` for one that asks too often.',
+    ['agent', 'event', 'audit', 'cli', 'stream'],
+    "Everybody is told when to come back, and does. Of a stream on a pod's socket: its client has not taken what it was sent within 10 s, and may be stuck; it has the newest state when it opens the stream again. If it lasts: `countersign_broker_issuance_queued`, the CPU that the broker has, [performance.md](performance.md), and `issuance.perNode` and `perPod` for one that asks too often.",
   ),
   shutting_down: entry(
     ['agent', 'stream', 'broker'],

@@ -442,11 +442,12 @@ describe('AE-16: one workload can only use up what is its own', () => {
 test('a call whose connection is gone is nobody, also where a workload is called as such a peer is', async () => {
   const identity = await pod('unknown')
   identity.set(await identityFor(authorities, 'unknown'))
-  const { fetchX509SVID } = workloadApiService({ identityOf: (id) => identities.get(id) })
+  const { fetchX509SVID } = workloadApiService({ identityOf: (id) => identities.get(id), clock: systemClock })
   const metadata = new Metadata()
   metadata.set('workload.spiffe.io', 'true')
   // What grpc-js says then.
-  const call = { peer: 'unknown', metadata, signal: new AbortController().signal }
+  const { signal } = new AbortController()
+  const call = { peer: 'unknown', metadata, signal, fail: () => {}, reset: () => {} }
   const isRefused = expect.objectContaining({ code: 'workload_unknown' }) as Error
   expect(() => fetchX509SVID(create(X509SVIDRequestSchema), call)).toThrow(isRefused)
   expect(await outcome(clientOf('unknown'), 'FetchX509SVID', headers('true'))).toBe('ok')

@@ -100,6 +100,7 @@ export class Authorities implements SigningAuthorities {
     const authority: SigningAuthority = {
       keyId: slot.keyId,
       issuer: issuerOf(slot.certificate, slot.privateKey),
+      notBefore: slot.certificate.notBefore,
       // Of an old one that serves once more, nothing outlives the trust in it.
       notAfter: slot.trustedUntil ?? slot.certificate.notAfter,
       chain: slot.chain.map(({ der }) => der),

@@ -7,6 +7,8 @@ export interface SigningAuthority {
   /** Its subject key identifier, hexadecimal: how ledger, log and people name it. */
   readonly keyId: string
   readonly issuer: Issuer
+  /** Nothing that it signs is valid before this (design §8). */
+  readonly notBefore: Date
   /** Nothing that it signs is valid beyond this (design §8). */
   readonly notAfter: Date
   /** DER: what follows the leaf on the wire; nothing where the authority itself is in the bundle. */

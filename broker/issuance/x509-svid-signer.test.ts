@@ -34,7 +34,8 @@ beforeEach(() => {
       privateKey,
     }),
   )
-  authority = { keyId: 'aa', issuer: issuerOf(certificate, privateKey), notAfter, chain: [] }
+  const { notBefore } = certificate
+  authority = { keyId: 'aa', issuer: issuerOf(certificate, privateKey), notBefore, notAfter, chain: [] }
 })
 
 const order = (change: Partial<SigningOrder> = {}): SigningOrder => ({
@@ -85,6 +86,13 @@ test('a leaf never outlives its issuer', async () => {
   expect(notAfter.getTime()).toBeLessThanOrEqual(authority.notAfter.getTime())
   clock.jump(2 * HOUR - 500)
   await expect(sign()).rejects.toMatchObject({ code: 'authority_unavailable' })
+})
+
+test('a leaf never begins before its issuer, which may have been made a moment ago', async () => {
+  const notBefore = new Date('2025-12-31T23:59:50Z')
+  authority = { ...authority, notBefore }
+  const { chain } = await sign()
+  expect(parseCertificate(chain[0] ?? Buffer.of()).notBefore).toEqual(notBefore)
 })
 
 describe('invariant 2: no signature before the ledger holds the intent', () => {

@@ -102,7 +102,7 @@ export class X509SvidSigner {
 /** Whole seconds, 60 s back, and never beyond the issuer's own validity on either side (design §8). */
 function validityOf(
   { ttlMs }: SigningOrder,
-  { notAfter: issuerEnds }: SigningAuthority,
+  { notBefore: issuerBegins, notAfter: issuerEnds }: SigningAuthority,
   now: Date,
 ): { notBefore: Date; notAfter: Date } {
   const wholeSeconds = (milliseconds: number) => new Date(Math.floor(milliseconds / 1000) * 1000)
@@ -112,7 +112,10 @@ function validityOf(
       retryAfterMs: 5000,
     })
   }
-  return { notBefore: wholeSeconds(now.getTime() - BACKDATE_MS), notAfter }
+  // An upstream that was made a moment ago, or a clock that was set back: whoever looks at a chain as of its leaf's
+  // beginning would find no issuer.
+  const notBefore = wholeSeconds(Math.max(now.getTime() - BACKDATE_MS, issuerBegins.getTime()))
+  return { notBefore, notAfter }
 }
 
 function intentOf(

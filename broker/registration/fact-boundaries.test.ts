@@ -86,6 +86,22 @@ test.for<[Place, string, string]>([
   expect(acceptedByCel(place, text)).toBe(false)
 })
 
+test('a fact that has its segment to itself may be whatever a segment may be', () => {
+  const rendered = (text: string) => {
+    const checked = check('spiffeId', text)
+    return 'value' in checked && nameBy(checked.value, 'spiffeId', ODD)
+  }
+  expect(rendered('ns/{{ namespace }}/sa/{{ serviceAccount }}')).toBe('spiffe://a.b/ns/prod.eu/sa/api_server')
+  expect(rendered('{{ namespace }}/{{ podName }}_{{ serviceAccount }}')).toBeUndefined()
+})
+
+/** Without Kubernetes, facts are what an operator's own issuer says. */
+const ODD: Values = {
+  ...{ namespace: 'prod.eu', serviceAccount: 'api_server', podName: 'a', podUid: 'b', nodeName: 'c' },
+  ...{ 'podLabels.a': 'd', 'podLabels.a.b/c': 'e', 'namespaceLabels.a': 'f' },
+  trustDomain: 'a.b',
+}
+
 /** Few letters and short values, so that what can coincide does. */
 const value = (unit: string) => string({ unit: constantFrom(...unit.split('')), minLength: 1, maxLength: 3 })
 const values = record({

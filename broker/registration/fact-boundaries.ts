@@ -46,6 +46,22 @@ export function isValueOf(kind: ChosenKind, value: string): boolean {
   return VALUE_CHARACTERS[kind].only.test(value)
 }
 
+/**
+ * Those facts of `text` of which {@link factsThatRunTogether} has to know what their values are made of: two in one
+ * segment. No value has a slash, whatever it is.
+ */
+export function factsThatTouch(text: TemplateText): ReadonlySet<Fact> {
+  const known = TOUCHING.get(text)
+  if (known) return known
+  const touching = boundariesOf(text).filter(({ between }) => !between.includes('/'))
+  const facts = new Set(touching.flatMap(({ left, right }) => [left, right]))
+  TOUCHING.set(text, facts)
+  return facts
+}
+
+/** Asked for each SVID; texts are those of the templates that are in force. */
+const TOUCHING = new WeakMap<TemplateText, ReadonlySet<Fact>>()
+
 /** Two facts of a text, and what is written between them. */
 interface Boundary {
   readonly left: ChosenFact

@@ -1,7 +1,7 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
-import { isValueOf } from './fact-boundaries.ts'
+import { factsThatTouch, isValueOf } from './fact-boundaries.ts'
 import type { IdentityTemplate } from './identity-template.ts'
 import type { Labels, PodDescription } from './pod-facts.ts'
 import { type Fact, nameOf, type TemplateText } from './template-text.ts'
@@ -94,6 +94,7 @@ function renderCommonName(text: TemplateText, facts: RenderingFacts): string {
 }
 
 function render(text: TemplateText, facts: RenderingFacts, legal: RegExp, what: string): string {
+  const touching = factsThatTouch(text)
   return text
     .map((part) => {
       if (typeof part === 'string') return part
@@ -103,7 +104,7 @@ function render(text: TemplateText, facts: RenderingFacts, legal: RegExp, what: 
       if (part.kind === 'trustDomain') return value
       if (!legal.test(value)) return unrenderable(`the value of ${nameOf(part)} is not ${what}`)
       // By what values are made of, templates are taken as such that no two pods get one name by.
-      return isValueOf(part.kind, value)
+      return isValueOf(part.kind, value) || !touching.has(part)
         ? value
         : unrenderable(`the value of ${nameOf(part)} is not what Kubernetes allows`)
     })

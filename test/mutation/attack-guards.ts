@@ -337,7 +337,7 @@ export const ATTACK_GUARDS: readonly Guard[] = [
   {
     invariant: 'templates: a value is made of what its kind of fact allows',
     file: 'broker/registration/identity-rendering.ts',
-    find: '      return isValueOf(part.kind, value)\n',
+    find: '      return isValueOf(part.kind, value) || !touching.has(part)\n',
     replace: "      return isValueOf(part.kind, value) || value !== ''\n",
     test: 'broker/registration/registrations.test.ts',
     title: 'a value that Kubernetes would not allow',

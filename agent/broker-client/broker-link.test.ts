@@ -76,11 +76,13 @@ async function start(
     trust?: Bundles
     heard?: bigint
     linkClock?: Clock
+    attestationRefusal?: IdentityError
   } = {},
 ): Promise<void> {
-  const { config, heard, linkClock = systemClock, ...change } = options
+  const { config, heard, linkClock = systemClock, attestationRefusal, ...change } = options
   const { trust = { own: authorities.bundle, federated: [] } } = options
   broker = await FakeBroker.start({ authorities, clock: systemClock, ...change })
+  broker.attestationRefusal = attestationRefusal
   link = new BrokerLink(
     { trustDomain, address: broker.address, nodeName: 'node-a', tokenFile, agentVersion: 'test', ...config },
     { bundles: trust, heard: heard ?? 0n },
@@ -379,6 +381,20 @@ test('the token is read again for each attestation', async () => {
   await eventually(() => expect(told.failures).toContain('token_malformed'))
   await writeFile(tokenFile, tokenOf('agent'))
   await connected()
+})
+
+test('the time that the broker asks for before the next attestation is kept', async () => {
+  const waits: number[] = []
+  const linkClock: Clock = {
+    ...systemClock,
+    sleep: (milliseconds, signal) => {
+      waits.push(milliseconds)
+      return systemClock.sleep(Math.min(milliseconds, 100), signal)
+    },
+  }
+  await start({ linkClock, attestationRefusal: new IdentityError('overloaded', 'later', { retryAfterMs: 77_000 }) })
+  await eventually(() => expect(told.failures).toContain('overloaded'))
+  await eventually(() => expect(waits.filter((wait) => wait >= 77_000)).not.toEqual([]))
 })
 
 test('a token file that is not there is told with its path', async () => {

@@ -157,7 +157,8 @@ export class BrokerLink implements BrokerPort {
         failures += 1
         observer.failed(error, this.isConnected)
         const bounds = this.#returns.isAwaited ? RETRY_AWAITED : RETRY
-        await clock.sleep(backoffMs(failures, bounds, random), signal).catch(() => {})
+        const retryAfterMs = error instanceof IdentityError ? error.retryAfterMs : undefined
+        await clock.sleep(backoffMs(failures, bounds, random, retryAfterMs), signal).catch(() => {})
         // Right before the next attempt: what is on disk may have changed during the wait.
         this.#own.learnFrom(error)
         await this.#trust.learnFrom(error)

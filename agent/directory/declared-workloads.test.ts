@@ -163,6 +163,18 @@ test('what cannot be looked at for now is taken up later, and not added: a refus
   expect(target.calls).toEqual([...Array.from({ length: 3 }, () => 'recover cart without token'), 'token cart first'])
 })
 
+test('what could not be looked at and is declared no more goes all the same', async () => {
+  await declare('cart')
+  existing.add('cart')
+  target.recover = async () => {
+    throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE', syscall: 'open' })
+  }
+  await declared.recover()
+  await rm(join(directory, 'cart.yaml'))
+  declared.start()
+  await reread(() => expect(deliveries.get('cart')?.calls).toContain('remove'))
+})
+
 test('what is taken up while its token cannot be read is the pod of its first token', async () => {
   await declare('cart')
   existing.add('cart')

@@ -119,6 +119,9 @@ export class DeclaredWorkloads {
     // A file that cannot be read may declare any of them.
     if (problems.length === 0) {
       for (const id of this.#known.keys()) if (!workloads.has(id)) await this.#remove(id)
+      for (const id of this.#unseen) {
+        if (!workloads.has(id) && this.#unseen.delete(id)) await this.#removeLeftOver(id)
+      }
     }
     this.#report(found)
   }

@@ -69,6 +69,8 @@ export class FakeBroker {
   readonly ended: string[] = []
   readonly hellos: { bundleSequence: bigint; heldSerialNumbers: readonly string[] }[] = []
   attestations = 0
+  /** Instead of the next SVID for an agent. */
+  attestationRefusal: IdentityError | undefined
   /** TLS sessions that a client has resumed; there should be none (invariant 8). */
   resumed = 0
 
@@ -165,6 +167,7 @@ export class FakeBroker {
       attestNode: async ({ serviceAccountToken, csr }) => {
         const { nodeName } = claimsOf(serviceAccountToken)
         this.attestations += 1
+        if (this.attestationRefusal) throw this.attestationRefusal
         const id = SpiffeId.of(authorities.trustDomain, 'countersign', 'agent', nodeName)
         return {
           svid: this.#issue(id, csr, agentTtlMs),

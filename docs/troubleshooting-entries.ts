@@ -92,7 +92,7 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
   ),
   store_corrupt: entry(
     ['start', 'broker', 'audit'],
-    'The broker ends rather than sign with what it cannot believe. Keep the damaged files: they are evidence if somebody changed them. Then [restore a back-up](operations.md#restore), or, without one, [begin anew](operations.md#the-ledger-is-lost).',
+    'The broker ends rather than sign with what it cannot believe. After a rollback it may only mean that authorities have rotated under the newer version: start that one again, and nothing is lost. Otherwise keep the damaged files: they are evidence if somebody changed them. Then [restore a back-up](operations.md#restore), or, without one, [begin anew](operations.md#the-ledger-is-lost).',
   ),
   store_too_new: entry(
     ['start'],

@@ -7,7 +7,9 @@ const KUBE_VERSION = '1.35.0'
 const FILES: readonly (readonly [name: string, holds: (manifest: Manifest) => boolean])[] = [
   ['1-namespaces.yaml', ({ kind }) => kind === 'Namespace'],
   ['2-custom-resource-definitions.yaml', ({ kind }) => kind === 'CustomResourceDefinition'],
-  ['3-countersign.yaml', () => true],
+  // On its own, so that whoever deletes all that runs keeps the records.
+  ['3-ledger.yaml', ({ kind }) => kind === 'PersistentVolumeClaim'],
+  ['4-countersign.yaml', () => true],
 ]
 
 const HEADER = `# Rendered from deploy/chart by \`npm run manifests\`, for those without Helm. Kubernetes 1.35 or newer. Replace the trust

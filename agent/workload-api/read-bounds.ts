@@ -54,9 +54,17 @@ export class ReadBounds {
       } catch {
         return
       }
+      // Four times a second for as long as the agent lives: nothing is made where nothing came, as is usual.
+      if (!this.#hasCome()) continue
       for (const [owner, connections] of Map.groupBy(this.#counted.keys(), (connection) => connection.owner))
         this.#charge(owner, connections)
     }
+  }
+
+  #hasCome(): boolean {
+    for (const connection of this.#counted.keys())
+      if (connection.socket.bytesRead !== this.#counted.get(connection)) return true
+    return false
   }
 
   /** In debt, the greediest connections go, until what the others send keeps within the rate: those may be honest. */

@@ -18,12 +18,17 @@ export function sameBundles(one: Bundles, other: Bundles): boolean {
  * own schedule.
  */
 export function leadsTo(svid: SvidMaterial, bundle: X509Bundle): boolean {
+  if (FOUND.get(svid) === bundle) return true
   const chain = svid.chain.map(parseCertificate)
   try {
     verifyChain(chain, bundle.authorities, chain[0]?.notBefore ?? svid.notAfter)
+    FOUND.set(svid, bundle)
     return true
   } catch (error) {
     if (codeOf(error) !== 'chain_untrusted') throw error
     return false
   }
 }
+
+/** Neither changes, and each SVID is looked at before it is written and after: reading certificates is most of the work. */
+const FOUND = new WeakMap<SvidMaterial, X509Bundle>()

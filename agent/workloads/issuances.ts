@@ -59,7 +59,8 @@ export class Issuances {
 
   /** Whether an SVID is to be replaced whatever its time: its authority is tainted, or withdrawn. */
   isDisowned(svid: SvidMaterial): boolean {
-    return this.#tainted.has(authorityOf(svid)) || !leadsTo(svid, this.#dependencies.bundles().own)
+    const isTainted = this.#tainted.size > 0 && this.#tainted.has(authorityOf(svid))
+    return isTainted || !leadsTo(svid, this.#dependencies.bundles().own)
   }
 
   /** @returns whether all that is under way at this moment is over by the time it is asked. */

@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs'
+import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Figure } from '../figure.ts'
@@ -41,8 +41,19 @@ export const agentMemory: Figure = {
 
 /** What the files in a folder take, in KiB: a tmpfs gives each whole pages. */
 function kibIn(folder: string): number {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  const files = filesIn(folder)
   // A file may go between the two: generations are replaced all the time.
   const blocksOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.blocks ?? 0
   return files.reduce((sum, file) => sum + blocksOf(join(file.parentPath, file.name)) / 2, 0)
+}
+
+/** A folder that goes while it is read ends the whole reading. */
+function filesIn(folder: string): Dirent[] {
+  for (let attempts = 1; ; attempts += 1) {
+    try {
+      return readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempts === 100) throw error
+    }
+  }
 }

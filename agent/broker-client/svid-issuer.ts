@@ -65,7 +65,7 @@ export class SvidIssuer {
   issue(request: IssueRequest, signal: AbortSignal): Promise<IssuedSvid> {
     if (request.pod.podUid === '')
       return Promise.reject(new IdentityError('token_unbound', 'it is not known which pod the token is for'))
-    if (this.#waiting.length >= MAX_WAITING)
+    if (this.#waiting.length + this.#single.length >= MAX_WAITING)
       return Promise.reject(
         new IdentityError('overloaded', 'too many SVIDs are being waited for', { retryAfterMs: 1000 }),
       )

@@ -7,6 +7,7 @@ import { bootstrapBundles, bootstrapTrust, newerTrust } from './broker-client/bo
 import { BrokerLink } from './broker-client/broker-link.ts'
 import { SavedBundles } from './broker-client/saved-bundles.ts'
 import type { AgentConfig } from './config.ts'
+import type { CsiDriver } from './csi/csi-driver.ts'
 import { Observation } from './observe.ts'
 import { notReadyReasons } from './readiness.ts'
 import { Rotation } from './rotation/rotation.ts'
@@ -103,8 +104,14 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     leastLeftMs: () => rotation.leastLeftMs(),
     connections: () => endpoint.connectionCount,
   })
+  let csi: CsiDriver | undefined
   const notReady = () =>
-    notReadyReasons({ isConnected: link.isConnected, failure: observation.lastFailure, ownLeftMs: link.ownLeftMs })
+    notReadyReasons({
+      isConnected: link.isConnected,
+      failure: observation.lastFailure,
+      ownLeftMs: link.ownLeftMs,
+      isRegistered: config.csi && (csi?.isRegistered() ?? false),
+    })
 
   const stopStarted = () => lifecycle.stop(STOP_MS)
   try {
@@ -121,14 +128,15 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
       config.workloads &&
       (await declaredWorkloads(config.workloads, config.stateDirectory, { workloads: served, clock, log }))
     await declared?.recover()
-    const csi = await servePods(config, {
+    const driver = await servePods(config, {
       workloads: served,
       clock,
       log,
       ended: (call) => observation.csi(call),
       version: AGENT_VERSION,
     })
-    if (csi) lifecycle.add('csi', () => csi.close())
+    csi = driver
+    if (driver) lifecycle.add('csi', () => driver.close())
     link.start()
     declared?.start()
     if (declared) lifecycle.add('declared workloads', () => declared.stop())

@@ -47,7 +47,7 @@ countersign explain pod NAME --namespace NAMESPACE
 
 | kubelet says | means |
 | --- | --- |
-| \`driver name csi.countersign.dev not found in the list of registered CSI drivers\` | No agent runs on the node of the pod: \`kubectl -n countersign-agent get pods -o wide\`. A taint that \`agent.tolerations\` does not tolerate, a folder of kubelet that is not \`agent.kubeletRoot\`, or an agent that does not start. |
+| \`driver name csi.countersign.dev not found in the list of registered CSI drivers\` | No agent runs on the node of the pod: \`kubectl -n countersign-agent get pods -o wide\`. A taint that \`agent.tolerations\` does not tolerate, a folder of kubelet that is not \`agent.kubeletRoot\`, or an agent that does not start, or has just started: after one that ended as it started kubelet waits, two minutes at most. |
 | \`volume mode "Ephemeral" not supported by driver\` or \`csidriver… not found\` | The CSIDriver object is missing or somebody else's: \`helm upgrade\` brings it back. |
 | \`DeadlineExceeded\` | The agent waits for the broker: its \`/readyz\` says why. |
 | nothing, and the pod does not exist at all | An admission policy forbids inline CSI volumes: \`kubectl describe replicaset\`, and \`countersign check --pre\`. |

@@ -40,6 +40,8 @@ export interface CsiDriverDependencies {
 
 export interface CsiDriver {
   readonly recovered: Recovered
+  /** Whether kubelet knows the driver, and calls it for pods. */
+  isRegistered(): boolean
   /** Takes no more calls; volumes stay as they are. */
   close(): Promise<void>
 }
@@ -62,7 +64,7 @@ export async function startCsiDriver(
   const recovered = await recoverVolumes({ volumes, records, mounter, deliverTo, settings }, log)
   const { pluginsRegistry, nodeName, version } = options
   const server = await CsiServer.start({ pluginsRegistry, nodeName, version, ended }, { volumes, clock, log })
-  return { recovered, close: () => server.close() }
+  return { recovered, isRegistered: () => server.isRegistered, close: () => server.close() }
 }
 
 function systemMounter({ selinuxContext }: Pick<CsiDriverOptions, 'selinuxContext'>): Mounter {

@@ -112,6 +112,17 @@ test('a connection that cannot be accepted does not end the agent', async () => 
   expect(() => servers.forEach((server) => server.emit('error', tooMany))).not.toThrow()
 })
 
+test('kubelet knows the driver once it has said so, and no longer once it refuses it', async () => {
+  const registration = serviceClient(Registration, client, now)
+  // kubelet asks first and decides then; an agent that ends in between is forgotten.
+  await registration.getInfo({}, waiting)
+  expect(driver.isRegistered()).toBe(false)
+  await registration.notifyRegistrationStatus({ pluginRegistered: true, error: '' }, waiting)
+  expect(driver.isRegistered()).toBe(true)
+  await registration.notifyRegistrationStatus({ pluginRegistered: false, error: 'no' }, waiting)
+  expect(driver.isRegistered()).toBe(false)
+})
+
 test('a driver that kubelet refuses makes its socket anew', async () => {
   const made = async () => (await lstat(socket(), { bigint: true }).catch(() => undefined))?.ctimeNs
   const before = await made()

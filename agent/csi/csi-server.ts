@@ -49,6 +49,7 @@ export class CsiServer {
   readonly #dependencies: CsiServerDependencies
   readonly #stopping = new AbortController()
   readonly #connections = new Set<Socket>()
+  #isRegistered = false
   #listener: SocketServer | undefined
   /** The socket is being made anew. */
   #again: Promise<void> | undefined
@@ -64,8 +65,8 @@ export class CsiServer {
     const { volumes, log } = dependencies
     addService(this.#grpc, Identity, identityService(options.version), options.ended)
     addService(this.#grpc, Node, nodeService(options.nodeName, volumes), options.ended)
-    const refused = () => this.#registerAgain()
-    addService(this.#grpc, Registration, registrationService(log, refused), options.ended)
+    const observer = { registered: () => (this.#isRegistered = true), refused: () => this.#registerAgain() }
+    addService(this.#grpc, Registration, registrationService(log, observer), options.ended)
   }
 
   /** Listens; kubelet finds the socket by itself. */
@@ -79,6 +80,11 @@ export class CsiServer {
     }
     await server.#listen()
     return server
+  }
+
+  /** Whether kubelet has said that it knows the driver; one that restarts afterwards finds the socket by itself. */
+  get isRegistered(): boolean {
+    return this.#isRegistered
   }
 
   /** Takes the socket away and ends what runs; kubelet asks again once there is a socket again. */
@@ -120,6 +126,7 @@ export class CsiServer {
 
   /** kubelet may refuse more than once before the socket is made anew. */
   #registerAgain(): void {
+    this.#isRegistered = false
     // What is thrown is only that the agent stops.
     this.#again ??= this.#makeAnew()
       .catch(() => {})

@@ -3,20 +3,25 @@ import type { Handlers } from '../../proto/grpc-server.ts'
 import type { Registration } from '../../proto/gen/third_party/pluginregistration/api_pb.ts'
 import { DRIVER_NAME } from './identity-service.ts'
 
-/**
- * kubelet's plug-in registration. The empty endpoint says that the driver is served on this very socket.
- *
- * @param refused called when kubelet does not take the driver: it tries again as soon as the socket is made anew.
- */
-export function registrationService(log: Log, refused: () => void): Handlers<typeof Registration> {
+/** What kubelet says of the driver. */
+export interface RegistrationObserver {
+  /** The driver is kubelet's from now on, until kubelet or the socket goes. */
+  registered(): void
+  /** kubelet does not take the driver: it tries again as soon as the socket is made anew. */
+  refused(): void
+}
+
+/** kubelet's plug-in registration. The empty endpoint says that the driver is served on this very socket. */
+export function registrationService(log: Log, observer: RegistrationObserver): Handlers<typeof Registration> {
   return {
     getInfo: async () => ({ type: 'CSIPlugin', name: DRIVER_NAME, endpoint: '', supportedVersions: ['1.0.0'] }),
     notifyRegistrationStatus: async ({ pluginRegistered, error }) => {
       if (pluginRegistered) {
         log.info('kubelet has registered the driver')
+        observer.registered()
       } else {
         log.error({ reason: error.slice(0, 1024) }, 'kubelet has refused the driver')
-        refused()
+        observer.refused()
       }
       return {}
     },

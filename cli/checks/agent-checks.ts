@@ -70,7 +70,7 @@ export const AGENT_CHECKS: readonly Check<InstalledFacts>[] = [
     category: 'agents',
     title: 'every kubelet knows the driver',
     about:
-      'An agent registers with its kubelet through a socket in the folder plugins_registry; kubelet then lists it in CSINode.',
+      'An agent registers with its kubelet through a socket in the folder plugins_registry; kubelet then lists it in CSINode. Where agents ended again and again as they started, kubelet waits longer each time, two minutes at most, and the agent is not ready until then.',
     run: ({ csiNodes, nodes }) =>
       judged(csiNodes, (registered) => {
         const expected = (valueOf(nodes) ?? [])

@@ -65,8 +65,12 @@ export class AgentProcess {
     this.#operationsPort = Number(operationsPort)
   }
 
-  /** Waits until kubelet has this agent as its driver. */
+  /**
+   * Waits until kubelet has this agent as its driver. CSINode alone does not tell: it names the agent before, and this one
+   * a moment before kubelet is done, and an agent that is killed in that moment is forgotten.
+   */
   async registered(): Promise<void> {
+    await this.program.until(({ msg }) => msg === 'kubelet has registered the driver')
     await waitFor(`${this.node.name} to know the driver`, async () => {
       const { spec } = await this.#cluster.api<{ spec: { drivers?: { name: string }[] | null } }>(
         'GET',

@@ -47,7 +47,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
   const sources = () => ({ trustDomain, bootstrapFile, saved, now: clock.now() })
   const { trust, served: lastWord } = await bootstrapTrust(sources())
   const lifecycle = new Lifecycle(clock)
-  const observation = new Observation(log)
+  const observation = new Observation(log, clock)
 
   const rotation = new Rotation({ target: () => workloads, observer: observation.rotation, clock, random })
   const link = new BrokerLink(
@@ -76,6 +76,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     ownerOf: (id) => workloads.ownerOf(id),
     clock,
     ended: (call) => observation.workloadApi(call),
+    refused: (owner, limit) => observation.connectionRefused(owner, limit),
   })
   const workloads: Workloads = new Workloads(lastWord, {
     broker: link,

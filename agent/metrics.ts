@@ -63,6 +63,11 @@ export const AGENT_METRICS = {
     kind: 'gauge',
     help: "Connections on the pods' sockets.",
   },
+  countersign_agent_workload_api_connections_refused_total: {
+    kind: 'counter',
+    help: 'Connections on the pods’ sockets that were refused or cut because their pod is at a limit: of what it sends (bytes), how often it connects (rate), or how many connections it has (connections). The log names the pod.',
+    labels: ['limit'],
+  },
   countersign_agent_csi_calls_total: {
     kind: 'counter',
     help: 'Calls of kubelet that have ended, by method and code.',

@@ -1,13 +1,16 @@
 import type { Gauge } from 'prom-client'
+import type { Clock } from '../core/runtime/clock.ts'
 import type { ErrorCode } from '../core/runtime/error-codes.ts'
 import { codeOf } from '../core/runtime/errors.ts'
 import type { Log } from '../core/runtime/log.ts'
 import { createMetrics, type Metrics } from '../core/runtime/metrics.ts'
+import { TokenBuckets } from '../core/runtime/token-bucket.ts'
 import type { EndedCall } from '../proto/grpc-server.ts'
 import type { LinkObserver } from './broker-client/broker-link.ts'
 import { AGENT_METRICS } from './metrics.ts'
 import { described } from './workloads/described.ts'
 import type { RotationObserver } from './rotation/rotation.ts'
+import type { ConnectionLimit } from './workload-api/workload-endpoint.ts'
 
 /** What is read off the parts whenever somebody asks for the metrics. */
 export interface Readings {
@@ -30,7 +33,11 @@ export class Observation {
   /** Workloads whose last renewal failed, and why. */
   readonly #failing = new Map<string, ErrorCode>()
 
-  constructor(log: Log) {
+  /** A pod at its limits is told of once a minute. */
+  readonly #greedy: TokenBuckets
+
+  constructor(log: Log, clock: Clock) {
+    this.#greedy = new TokenBuckets(clock, { burst: 1, perSecond: 1 / 60 }, 1_000)
     const { metrics, registry } = createMetrics(AGENT_METRICS)
     this.#log = log
     this.#metrics = metrics
@@ -107,6 +114,11 @@ export class Observation {
   workloadApi(call: EndedCall): void {
     this.#metrics.countersign_agent_workload_api_calls_total.inc(labelsOf(call))
     this.#logBug(call)
+  }
+
+  connectionRefused(pod: string, limit: ConnectionLimit): void {
+    this.#metrics.countersign_agent_workload_api_connections_refused_total.inc({ limit })
+    if (this.#greedy.take(pod) === 0) this.#log.warn({ pod, limit }, 'a pod is at a limit of its socket, and kept out')
   }
 
   csi(call: EndedCall): void {

@@ -35,13 +35,21 @@ let clock: FakeClock
 let endpoint: WorkloadEndpoint
 let servers: Server[]
 let sockets: Socket[]
+/** Owners and limits, as they were told. */
+let refused: string[]
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'rb-'))
   clock = new FakeClock()
   sockets = []
+  refused = []
   // `a1` and `a2` are volumes of one pod, `b` is another's.
-  endpoint = new WorkloadEndpoint({ identityOf: () => identity, ownerOf: (id) => id.slice(0, 1), clock })
+  endpoint = new WorkloadEndpoint({
+    identityOf: () => identity,
+    ownerOf: (id) => id.slice(0, 1),
+    clock,
+    refused: (...told) => refused.push(told.join()),
+  })
   servers = ['a1', 'a2', 'b'].map((id) => createServer((connection) => endpoint.accept(id, connection)))
   await Promise.all(servers.map((server, index) => once(server.listen(join(directory, ['a1', 'a2', 'b'][index] ?? '')), 'listening'))) // prettier-ignore
 })
@@ -97,6 +105,7 @@ describe('AE-16: what a pod sends besides requests', () => {
     await isServed('b')
     await send(honest, Buffer.alloc(0))
     expect(honest.closed).toBe(false)
+    expect(refused).toEqual(['a,bytes'])
   })
 
   test('counts for all of its connections together, and those of others stay', async () => {
@@ -117,7 +126,9 @@ describe('AE-16: what a pod sends besides requests', () => {
       socket.destroy()
     }
     await vi.waitFor(() => expect(endpoint.connectionCount).toBe(0))
+    refused = []
     await isClosed(await open('a2'))
+    expect(refused).toEqual(['a,bytes'])
     await isServed('b')
     // However much it was: a pod is not kept out for good.
     await clock.advance(60_000)

@@ -20,13 +20,16 @@ const ALLOWED_MEANWHILE = (RATE.perSecond * LOOK_EVERY_MS) / 1000
  */
 export class ReadBounds {
   readonly #clock: Clock
+  readonly #cut: (owner: string) => void
   readonly #rates: TokenBuckets
   /** How much of each connection has been counted. */
   readonly #counted = new Map<OpenConnection, number>()
   #looking = new AbortController()
 
-  constructor(clock: Clock) {
+  /** @param cut a connection of that owner was closed for what came on it. */
+  constructor(clock: Clock, cut: (owner: string) => void = () => {}) {
     this.#clock = clock
+    this.#cut = cut
     this.#rates = new TokenBuckets(clock, RATE)
   }
 
@@ -76,6 +79,7 @@ export class ReadBounds {
       if (sent <= ALLOWED_MEANWHILE) return
       sent -= bytes
       connection.socket.destroy()
+      this.#cut(owner)
     }
   }
 

@@ -41,14 +41,22 @@ let clock: FakeClock
 let endpoint: WorkloadEndpoint
 let servers: Server[]
 let sessions: ClientHttp2Session[]
+/** Owners and limits, as they were told. */
+let refused: string[]
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'wl-'))
   clock = new FakeClock()
   servers = []
   sessions = []
+  refused = []
   // `a1` and `a2` are volumes of one pod, `b` is another's.
-  endpoint = new WorkloadEndpoint({ identityOf: () => identity, ownerOf: (id) => id.slice(0, 1), clock })
+  endpoint = new WorkloadEndpoint({
+    identityOf: () => identity,
+    ownerOf: (id) => id.slice(0, 1),
+    clock,
+    refused: (...told) => refused.push(told.join()),
+  })
   for (const id of ['a1', 'a2', 'b']) {
     const server = createServer((connection) => endpoint.accept(id, connection))
     server.listen(join(directory, id))
@@ -141,17 +149,18 @@ describe('AE-16: how often a pod may ask', () => {
   })
 
   test('connections beyond the rate are closed at once', async () => {
-    let refused = 0
+    let turnedAway = 0
     for (let count = 0; count < 300; count += 1) {
       const socket = connect(join(directory, 'a1')).on('error', () => {})
       const first = new Promise((resolve) => {
         socket.once('data', () => resolve('served'))
         socket.once('close', () => resolve('closed'))
       })
-      if ((await first) === 'closed') refused += 1
+      if ((await first) === 'closed') turnedAway += 1
       socket.destroy()
     }
-    expect(refused).toBeGreaterThan(30)
+    expect(turnedAway).toBeGreaterThan(30)
+    expect(refused).toEqual(Array(turnedAway).fill('a,rate'))
     await isOpen('b')
     await clock.advance(2_000)
     await isOpen('a1')
@@ -163,6 +172,7 @@ describe('AE-16: connections of a pod', () => {
     const streams = Array.from({ length: MAX_CONNECTIONS }, (_, index) => requested(session(index % 2 ? 'a1' : 'a2')))
     await Promise.all(streams.map(served))
     await once(session('a1'), 'close')
+    expect(refused).toEqual(['a,connections'])
     expect(streams.some((stream) => stream.closed)).toBe(false)
     await isOpen('b')
   })

@@ -9,7 +9,7 @@ import { nameConnection } from '../../proto/named-connection.ts'
 import type { Latest } from '../workloads/latest.ts'
 import type { EndpointPort } from '../workloads/ports.ts'
 import type { Delivered } from '../workloads/workload.ts'
-import { OpenConnections } from './open-connections.ts'
+import { type OpenConnection, OpenConnections } from './open-connections.ts'
 import { ReadBounds } from './read-bounds.ts'
 import { StreamBounds } from './stream-bounds.ts'
 import { workloadApiService } from './workload-api-service.ts'
@@ -21,7 +21,12 @@ interface Options {
   readonly ownerOf: (id: string) => string
   readonly clock: Clock
   readonly ended?: (call: EndedCall) => void
+  /** A connection was not taken on, or cut, because its owner is at one of its limits. */
+  readonly refused?: (owner: string, limit: ConnectionLimit) => void
 }
+
+/** What is limited for each owner: what it sends, how often it connects, and how many connections it has. */
+export type ConnectionLimit = 'bytes' | 'rate' | 'connections'
 
 /** Time for the last words of streams to be read before their connection goes. */
 const LAST_WORDS_MS = 500
@@ -57,14 +62,16 @@ export class WorkloadEndpoint implements EndpointPort {
   readonly #streams: StreamBounds
   readonly #reads: ReadBounds
   readonly #rates: TokenBuckets
+  readonly #refused: NonNullable<Options['refused']>
 
-  constructor({ identityOf, ownerOf, clock, ended }: Options) {
+  constructor({ identityOf, ownerOf, clock, ended, refused = () => {} }: Options) {
     this.#identityOf = identityOf
     this.#ownerOf = ownerOf
     this.#clock = clock
     this.#injected = new InjectedConnections(this.#server, clock)
     this.#streams = new StreamBounds(clock)
-    this.#reads = new ReadBounds(clock)
+    this.#refused = refused
+    this.#reads = new ReadBounds(clock, (owner) => refused(owner, 'bytes'))
     this.#rates = new TokenBuckets(clock, RATE)
     addService(this.#server, SpiffeWorkloadAPI, workloadApiService({ identityOf, clock }), ended)
   }
@@ -76,16 +83,23 @@ export class WorkloadEndpoint implements EndpointPort {
   accept(id: string, socket: Socket): void {
     socket.on('error', () => {})
     const owner = this.#ownerOf(id)
-    const isAllowed = !this.#reads.owes(owner) && this.#rates.take(owner) === 0
-    const connection = isAllowed ? this.#connections.take(id, owner, socket) : undefined
-    if (!connection) {
+    const connection = this.#take(id, owner, socket)
+    if (typeof connection === 'string') {
       socket.destroy()
+      this.#refused(owner, connection)
       return
     }
     this.#reads.watch(connection)
     nameConnection(socket, peerOf(id))
     const session = this.#injected.inject(socket)
     if (session) this.#streams.watch(connection, session)
+  }
+
+  /** The connection, or the limit that its owner is at. */
+  #take(id: string, owner: string, socket: Socket): OpenConnection | ConnectionLimit {
+    if (this.#reads.owes(owner)) return 'bytes'
+    if (this.#rates.take(owner) > 0) return 'rate'
+    return this.#connections.take(id, owner, socket) ?? 'connections'
   }
 
   async release(id: string): Promise<void> {

@@ -11,6 +11,7 @@ import { templateCatalogue, templatesInForce } from './admin/template-views.ts'
 import { getBundle, listAuthorities } from './admin/trust-answers.ts'
 import { rotationPolicyOf } from './authority-parts.ts'
 import type { AuthorityService } from './authority-service.ts'
+import { longestLifeMs } from './ca/rotation.ts'
 import { rotationSchedule } from './ca/rotation-schedule.ts'
 import { adminAudienceOf, audienceOf, type BrokerConfig } from './config.ts'
 import type { BrokerEnvironment } from './environment.ts'
@@ -22,8 +23,6 @@ import type { Readiness } from './readiness.ts'
 import type { TemplateSource } from './registration/template-source.ts'
 import type { SyncHub } from './sync/sync-hub.ts'
 import { BROKER_VERSION } from './version.ts'
-
-const DAY_MS = 24 * 3_600_000
 
 export interface AnswerParts {
   readonly environment: BrokerEnvironment
@@ -50,8 +49,7 @@ export function adminAnswers(
   const facts = brokerFacts(config, clock.now())
   const sequence = () => authorities.bundle.sequence
   const agents = async () => nodeAgents(hub, await queries.holders(clock.now()))
-  // One that the configuration allows no more may still be valid.
-  const identities = { queries, clock, longestLifeMs: Math.max(policy.longestLeafMs, DAY_MS) }
+  const identities = { queries, clock, longestLifeMs: () => longestLifeMs(authorities.slots, policy) }
   const evidence: EvidenceSources = {
     clock,
     queries,

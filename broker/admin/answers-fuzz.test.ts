@@ -78,7 +78,7 @@ test('whatever is asked of identities is answered or refused', async () => {
   })
   const property = asyncProperty(requests, async (fields) => {
     const request = create(ListIdentitiesRequestSchema, fields as MessageInitShape<typeof ListIdentitiesRequestSchema>)
-    const page = await answered(listIdentities(request, { queries, clock, longestLifeMs: 86_400_000 }))
+    const page = await answered(listIdentities(request, { queries, clock, longestLifeMs: () => 86_400_000 }))
     for (const identity of page?.identities ?? []) {
       if (fields.namespace !== '') expect(identity.namespace).toBe(fields.namespace)
       if (fields.podUid !== '') expect(identity.podUid).toBe(fields.podUid)

@@ -31,7 +31,7 @@ interface Dependencies {
   readonly queries: Pick<LedgerQueries, 'identities' | 'identity' | 'issuance'>
   readonly clock: Clock
   /** No SVID lives for longer: one that is valid was issued within this time. */
-  readonly longestLifeMs: number
+  readonly longestLifeMs: () => number
 }
 
 /** `ListIdentities`: what the ledger holds. */
@@ -50,7 +50,7 @@ export async function listIdentities(
     podUid: given('pod_uid', request.podUid),
     kind: givenWord('kind', request.kind, KINDS),
     state,
-    issuedAfter: state === 'valid' || state === 'ended' ? new Date(at.getTime() - longestLifeMs) : undefined,
+    issuedAfter: state === 'valid' || state === 'ended' ? new Date(at.getTime() - longestLifeMs()) : undefined,
   }
   const page = askedPage(ListIdentitiesRequestSchema, request, (place) => /^[0-9a-f]{1,40}$/.test(place))
   const { rows, next, searchedTo } = await queries.identities({ ...filter, at }, page)

@@ -6,6 +6,7 @@ import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { MemoryLedger } from '../../test/fakes/memory-ledger.ts'
 import { Authorities } from './authorities.ts'
 import { KeyWrap } from './key-wrap.ts'
+import { longestLifeMs, type RotationPolicy } from './rotation.ts'
 import { selfSignedSource } from './self-signed-source.ts'
 
 const HOUR = 3_600_000
@@ -21,6 +22,13 @@ beforeEach(() => {
   ledger = new MemoryLedger()
 })
 
+const policyOf = (longestLeafMs: number): RotationPolicy => ({
+  lifetimeMs: 14 * DAY,
+  leastDelayMs: HOUR,
+  deadlineMs: DAY,
+  longestLeafMs,
+})
+
 /** A start of the broker with a configuration that allows leaves of this life. */
 const start = async (longestLeafMs: number): Promise<Authorities> => {
   const authorities = await Authorities.load(
@@ -33,7 +41,7 @@ const start = async (longestLeafMs: number): Promise<Authorities> => {
     },
     {
       trustDomain,
-      policy: { lifetimeMs: 14 * DAY, leastDelayMs: HOUR, deadlineMs: DAY, longestLeafMs },
+      policy: policyOf(longestLeafMs),
       refreshHintSeconds: 300,
     },
   )
@@ -110,6 +118,22 @@ test('the next authority owes nothing to what the one before it was allowed', as
   await clock.advance(6 * DAY + 23 * HOUR)
   await rotate(authorities)
   expect(await activate(authorities)).toBe(HOUR)
+})
+
+test('a leaf that is valid is looked for as far back as any authority was allowed to sign it', async () => {
+  await prepare(await start(2 * DAY))
+  const authorities = await start(HOUR)
+  const longest = () => longestLifeMs(authorities.slots, policyOf(HOUR))
+  expect(longest()).toBe(2 * DAY)
+  await activate(authorities)
+  expect(longest()).toBe(2 * DAY)
+  await clock.advance(2 * DAY + 2 * HOUR)
+  await rotate(authorities)
+  expect(longest()).toBe(HOUR)
+  const [unknown] = authorities.slots
+  if (!unknown) throw new Error('no authority is left')
+  // Of what an older version let sign, nothing but the life of the authority is known.
+  expect(longestLifeMs([{ ...unknown, longestLeafMs: undefined }], policyOf(HOUR))).toBeGreaterThanOrEqual(14 * DAY)
 })
 
 test('longer leaves are allowed only once that is in the store', async () => {

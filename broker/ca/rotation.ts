@@ -78,6 +78,14 @@ export function allowing(slots: readonly AuthoritySlot[], { longestLeafMs }: Rot
   return slots.some(isShorter) ? slots.map((slot) => (isShorter(slot) ? { ...slot, longestLeafMs } : slot)) : slots
 }
 
+/** How long a leaf that is valid may live in all: by the policy, or by an earlier one that a slot remembers. */
+export function longestLifeMs(slots: readonly AuthoritySlot[], { longestLeafMs }: RotationPolicy): number {
+  const lives = slots
+    .filter(({ state }) => state !== 'prepared')
+    .map((slot) => slot.longestLeafMs ?? slot.certificate.notAfter.getTime() - slot.certificate.notBefore.getTime())
+  return Math.max(longestLeafMs, ...lives)
+}
+
 /**
  * When the last leaf that `slot` signed has ended at the latest, if it signs no more from `now` on. A leaf never outlives
  * its issuer. More is not known of one that an older version let sign, whose configuration may have allowed anything; nor

@@ -18,6 +18,7 @@ import { FakeBrokerAuthorities } from '../test/fakes/fake-broker-authorities.ts'
 import { FakeKubernetes } from '../test/fakes/fake-kubernetes.ts'
 import { runCli } from '../test/fakes/run-cli.ts'
 import { svidFor } from '../test/fakes/workload-identities.ts'
+import { CRDS } from './installation/crds.ts'
 
 const trustDomain = TrustDomain.parse('prod.example')
 const authorities = await FakeBrokerAuthorities.create(trustDomain, systemClock)
@@ -112,7 +113,11 @@ const objects: Record<string, object> = {
   '/apis/apiextensions.k8s.io/v1/customresourcedefinitions': {
     items: [
       {
-        metadata: { name: 'identitytemplates.countersign.dev', labels },
+        metadata: {
+          name: 'identitytemplates.countersign.dev',
+          labels,
+          annotations: { 'countersign.dev/definition': CRDS[0].digest },
+        },
         spec: { group: 'countersign.dev', versions: [{ name: 'v1alpha1', served: true }] },
         status: { conditions: [{ type: 'Established', status: 'True' }] },
       },

@@ -22,7 +22,12 @@ Made from \`cli/\` by \`npm run generate\`.
 
 ${program.description()} In a cluster that Countersign is installed in it finds everything by itself: the broker by port-forward to its pod, whom to take for the broker by the ConfigMap of the trust bundle, and a token of ten minutes for the admin API by TokenRequest for the ServiceAccount \`countersign-system/countersign-cli\`. What you prove yourself to the API server with is never sent to the broker, and the token only once the broker has proven its SPIFFE ID.
 
-It is also a kubectl plugin: with \`kubectl-countersign\` on the PATH, \`kubectl countersign check\`. From a checkout: \`npm run --silent countersign -- check\`.
+From a checkout: \`npm run --silent countersign -- check\`. It is also a kubectl plugin: with \`kubectl-countersign\` on the PATH, \`kubectl countersign check\`. A script of two lines in a folder of the PATH makes it one, run once in the checkout:
+
+\`\`\`sh
+printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$PWD/node_modules/.bin/node" "$PWD/cli/main.ts" > ~/.local/bin/kubectl-countersign
+chmod +x ~/.local/bin/kubectl-countersign
+\`\`\`
 
 A cluster administrator needs nothing more. For anybody else the chart has roles that are bound to nobody (\`admin.enabled\`): bind the ClusterRole \`countersign-cli-user\` in the whole cluster, and the Roles of that name in the namespaces \`countersign-system\` and \`countersign-agent\`. What the broker itself tells to whom, down to one namespace, is in [admin-api.md](admin-api.md#what-they-may). \`svid show\` of files and sockets, and \`bundle show\` of a file, need no cluster.
 

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
-import { format } from 'prettier'
+import { join } from 'node:path'
+import { format, resolveConfig } from 'prettier'
 import { adminApiDocument } from './admin-api-document.ts'
 import { cliDocument } from './cli-document.ts'
 import { chartValuesDocument } from './chart-values-document.ts'
 import { chartValuesSchema } from './chart-values-schema.ts'
 import { configurationDocument } from './configuration-document.ts'
-import { customResourceDefinitions } from './custom-resources.ts'
+import { customResourceDefinitions, knownDefinitions } from './custom-resources.ts'
 import { errorsDocument } from './errors-document.ts'
 import { metricsDocument } from './metrics-document.ts'
 import { troubleshootingDocument } from './troubleshooting-document.ts'
@@ -14,6 +15,9 @@ import { troubleshootingDocument } from './troubleshooting-document.ts'
 const CHART_SCHEMA = '../deploy/chart/values.schema.json'
 
 const OBJECTS = '../deploy/chart/files/crds'
+
+/** What the command knows them by. */
+const KNOWN_OBJECTS = '../cli/installation/crds.ts'
 
 /** The text of each generated document by its file name, formatted as the project's formatter would. */
 export async function generatedDocuments(): Promise<Record<string, string>> {
@@ -27,6 +31,8 @@ export async function generatedDocuments(): Promise<Record<string, string>> {
     'metrics.md': metricsDocument(),
     'troubleshooting.md': troubleshootingDocument(),
   }
+  const style = await resolveConfig(join(import.meta.dirname, KNOWN_OBJECTS))
+  const known = await format(knownDefinitions(), { ...style, parser: 'typescript' })
   const objects = Object.entries(customResourceDefinitions()).map(
     ([name, text]) => [`${OBJECTS}/${name}`, text] as const,
   )
@@ -34,5 +40,5 @@ export async function generatedDocuments(): Promise<Record<string, string>> {
     async ([name, text]) =>
       [name, await format(text, { parser: name.endsWith('.json') ? 'json' : 'markdown', printWidth: 120 })] as const,
   )
-  return Object.fromEntries([...objects, ...(await Promise.all(formatted))])
+  return Object.fromEntries([[KNOWN_OBJECTS, known], ...objects, ...(await Promise.all(formatted))])
 }

@@ -42,6 +42,8 @@ export interface CrdFact {
   /** For example `identitytemplates.countersign.dev`. */
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
+  /** What the definition says, by its digest; none of a version that did not write it down. */
+  readonly digest: string | undefined
   readonly versions: readonly string[]
   readonly isEstablished: boolean
 }

@@ -6,6 +6,7 @@ import {
   at,
   authorityList,
   BUNDLE,
+  DEFINITION,
   DRIVER,
   forbidden,
   installedFacts,
@@ -121,7 +122,7 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'crds',
     {
       crds: {
-        value: [{ name: 'identitytemplates.countersign.dev', labels: {}, versions: ['v1'], isEstablished: true }],
+        value: [{ ...DEFINITION, versions: ['v1'] }],
       },
     },
     'fail',
@@ -132,14 +133,22 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'crds',
     {
       crds: {
-        value: [
-          { name: 'identitytemplates.countersign.dev', labels: {}, versions: ['v1alpha1'], isEstablished: false },
-        ],
+        value: [{ ...DEFINITION, isEstablished: false }],
       },
     },
     'fail',
     'not established',
   ],
+  [
+    'a CRD of an older release, which wrote nothing down',
+    'crds',
+    { crds: { value: [{ ...DEFINITION, digest: undefined }] } },
+    'warn',
+    '1 definition of 1 is of another release',
+    'identitytemplates.countersign.dev',
+    'kubectl apply -f deploy/manifests/2-custom-resource-definitions.yaml',
+  ],
+  ['a CRD of some other release', 'crds', { crds: { value: [{ ...DEFINITION, digest: '0123456789abcdef' }] } }, 'warn'],
   ['no CSIDriver', 'csi-driver', { csiDriver: { value: undefined } }, 'fail', 'missing', 'Install again'],
   ['no broker', 'broker-deployment', { brokerDeployment: { value: undefined } }, 'fail', 'no broker', 'Install'],
   [

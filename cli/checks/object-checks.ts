@@ -27,11 +27,21 @@ export const OBJECT_CHECKS: readonly Check<InstalledFacts>[] = [
             ? []
             : [{ subject: name, reason: `serves ${crd.versions.join(', ')} and not ${version}` }]
         })
-        if (findings.length === 0) return pass(count(CRDS.length, 'definition'))
-        return fail(
-          `${count(findings.length, 'definition')} of ${CRDS.length} ${findings.length === 1 ? 'is' : 'are'} wrong`,
-          REINSTALL,
-          findings,
+        if (findings.length > 0)
+          return fail(
+            `${count(findings.length, 'definition')} of ${CRDS.length} ${findings.length === 1 ? 'is' : 'are'} wrong`,
+            REINSTALL,
+            findings,
+          )
+        const others = CRDS.filter(({ name, digest }) => all.find((found) => found.name === name)?.digest !== digest)
+        if (others.length === 0) return pass(count(CRDS.length, 'definition'))
+        return warn(
+          `${count(others.length, 'definition')} of ${CRDS.length} ${others.length === 1 ? 'is' : 'are'} of another release`,
+          'helm upgrade brings those of the release (not with crds.install=false), and so does kubectl apply -f deploy/manifests/2-custom-resource-definitions.yaml. Or this command is of another release than the broker.',
+          others.map(({ name }) => ({
+            subject: name,
+            reason: 'says something else than that of this command’s release',
+          })),
         )
       }),
   },

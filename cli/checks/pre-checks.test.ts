@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { DRIVER, forbidden, preFacts, unreachable } from '../../test/fakes/check-facts.ts'
+import { DEFINITION, DRIVER, forbidden, preFacts, unreachable } from '../../test/fakes/check-facts.ts'
 import type { Outcome } from './check.ts'
 import type { PreFacts } from './facts.ts'
 import { PRE_CHECKS } from './pre-checks.ts'
@@ -44,14 +44,14 @@ const cases: [what: string, id: string, facts: Partial<PreFacts>, outcome: Outco
   [
     'CRDs of ours',
     'crd-names',
-    { crds: { value: [{ name: 'a.countersign.dev', labels: DRIVER.labels, versions: [], isEstablished: true }] } },
+    { crds: { value: [{ ...DEFINITION, name: 'a.countersign.dev', labels: DRIVER.labels }] } },
     'pass',
     'ours',
   ],
   [
     'CRDs of somebody',
     'crd-names',
-    { crds: { value: [{ name: 'a.countersign.dev', labels: {}, versions: [], isEstablished: true }] } },
+    { crds: { value: [{ ...DEFINITION, name: 'a.countersign.dev' }] } },
     'warn',
     'a.countersign.dev',
   ],

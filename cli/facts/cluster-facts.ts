@@ -9,7 +9,7 @@ import type {
   WorkloadFact,
 } from '../checks/facts.ts'
 import { type PodFact, podFact } from '../checks/pod-fact.ts'
-import { API_GROUP, CSI_DRIVER } from '../installation/names.ts'
+import { API_GROUP, CSI_DRIVER, DEFINITION_ANNOTATION } from '../installation/names.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
 import { everyPage } from '../kubernetes/every-page.ts'
 
@@ -137,6 +137,7 @@ function crdFact({ metadata, spec, status }: V1CustomResourceDefinition): CrdFac
   return {
     name: metadata?.name ?? '',
     labels: metadata?.labels ?? {},
+    digest: metadata?.annotations?.[DEFINITION_ANNOTATION],
     versions: spec.versions.filter(({ served }) => served).map(({ name }) => name),
     isEstablished: status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True') === true,
   }

@@ -1,7 +1,8 @@
 import { create, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
-import type { CsiDriverFact, InstalledFacts, PreFacts, WaitingPod } from '../../cli/checks/facts.ts'
+import type { CrdFact, CsiDriverFact, InstalledFacts, PreFacts, WaitingPod } from '../../cli/checks/facts.ts'
 import type { PodFact } from '../../cli/checks/pod-fact.ts'
+import { CRDS } from '../../cli/installation/crds.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import {
@@ -126,6 +127,15 @@ export const template = (name: string, change: Change<typeof TemplateSchema> = {
 
 export const waiting = (...pods: readonly WaitingPod[]) => ({ value: { pods, more: 0 } })
 
+/** The definition of IdentityTemplate as it should be. */
+export const DEFINITION: CrdFact = {
+  name: 'identitytemplates.countersign.dev',
+  labels: {},
+  digest: CRDS[0].digest,
+  versions: ['v1alpha1'],
+  isEstablished: true,
+}
+
 /** An installation with nothing wrong. */
 export function installedFacts(change: Partial<InstalledFacts> = {}): InstalledFacts {
   const running = { phase: 'Running', isReady: true, volumes: [] }
@@ -136,9 +146,7 @@ export function installedFacts(change: Partial<InstalledFacts> = {}): InstalledF
     version: { value: { text: 'v1.37.1', major: 1, minor: 37 } },
     nodes: { value: [node('node-a'), node('node-b')] },
     csiDriver: { value: DRIVER },
-    crds: {
-      value: [{ name: 'identitytemplates.countersign.dev', labels: {}, versions: ['v1alpha1'], isEstablished: true }],
-    },
+    crds: { value: [DEFINITION] },
     brokerDeployment: { value: { name: 'countersign-broker', desired: 1, ready: 1 } },
     brokerPods: { value: [pod({ ...running, namespace: 'countersign-system', name: 'countersign-broker-0' })] },
     agentDaemonSet: { value: { name: 'countersign-agent', desired: 2, ready: 2 } },

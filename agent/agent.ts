@@ -76,7 +76,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     ownerOf: (id) => workloads.ownerOf(id),
     clock,
     ended: (call) => observation.workloadApi(call),
-    refused: (owner, limit) => observation.connectionRefused(owner, limit),
+    refused: (id, limit) => observation.connectionRefused(workloads.podOf(id), limit),
   })
   const workloads: Workloads = new Workloads(lastWord, {
     broker: link,

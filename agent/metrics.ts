@@ -65,7 +65,7 @@ export const AGENT_METRICS = {
   },
   countersign_agent_workload_api_connections_refused_total: {
     kind: 'counter',
-    help: 'Connections on the pods’ sockets that were refused or cut because their pod is at a limit: of what it sends (bytes), how often it connects (rate), or how many connections it has (connections). The log names the pod.',
+    help: "Connections on the pods' sockets that were refused or cut at a limit: of what their pod sends (bytes), the streams it opens a second (streams), how often it connects (rate), how many connections it has (connections), or how many all pods of the node have (node). The log names the pod.",
     labels: ['limit'],
   },
   countersign_agent_csi_calls_total: {

@@ -10,7 +10,8 @@ import type { LinkObserver } from './broker-client/broker-link.ts'
 import { AGENT_METRICS } from './metrics.ts'
 import { described } from './workloads/described.ts'
 import type { RotationObserver } from './rotation/rotation.ts'
-import type { ConnectionLimit } from './workload-api/workload-endpoint.ts'
+import type { ConnectionLimit } from './workload-api/connection-limit.ts'
+import type { PodRef } from './workloads/workload.ts'
 
 /** What is read off the parts whenever somebody asks for the metrics. */
 export interface Readings {
@@ -33,7 +34,7 @@ export class Observation {
   /** Workloads whose last renewal failed, and why. */
   readonly #failing = new Map<string, ErrorCode>()
 
-  /** A pod at its limits is told of once a minute. */
+  /** Each pod at its limits is told of once a minute. */
   readonly #greedy: TokenBuckets
 
   constructor(log: Log, clock: Clock) {
@@ -116,9 +117,12 @@ export class Observation {
     this.#logBug(call)
   }
 
-  connectionRefused(pod: string, limit: ConnectionLimit): void {
+  connectionRefused(pod: PodRef | undefined, limit: ConnectionLimit): void {
     this.#metrics.countersign_agent_workload_api_connections_refused_total.inc({ limit })
-    if (this.#greedy.take(pod) === 0) this.#log.warn({ pod, limit }, 'a pod is at a limit of its socket, and kept out')
+    const isShared = limit === 'node'
+    if (this.#greedy.take(isShared ? '' : (pod?.podUid ?? 'gone')) > 0) return
+    if (isShared) this.#log.warn('the pods of this node have as many connections on their sockets as there may be')
+    else this.#log.warn({ pod, limit }, 'a pod is at a limit of its socket: connections are refused or cut')
   }
 
   csi(call: EndedCall): void {

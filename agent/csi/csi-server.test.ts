@@ -42,6 +42,8 @@ const start = () =>
     mounter,
   })
 const socket = () => join(root, 'registry', 'csi.countersign.dev-reg.sock')
+/** When the socket was made. */
+const made = async () => (await lstat(socket(), { bigint: true }).catch(() => undefined))?.ctimeNs
 const now = () => systemClock.now().getTime()
 const waiting = { timeoutMs: 10_000 }
 
@@ -123,8 +125,37 @@ test('kubelet knows the driver once it has said so, and no longer once it refuse
   expect(driver.isRegistered()).toBe(false)
 })
 
+test('a driver that kubelet takes after all keeps its socket', async () => {
+  const before = await made()
+  const registration = serviceClient(Registration, client, now)
+  await registration.notifyRegistrationStatus({ pluginRegistered: false, error: 'no' }, waiting)
+  await registration.notifyRegistrationStatus({ pluginRegistered: true, error: '' }, waiting)
+  await clock.advance(60_000)
+  expect(await made()).toBe(before)
+  expect(driver.isRegistered()).toBe(true)
+})
+
+test('a registration of which nothing more is heard is begun anew', async () => {
+  const before = await made()
+  const registration = serviceClient(Registration, client, now)
+  await registration.getInfo({}, waiting)
+  await clock.advance(170_000)
+  expect(await made()).toBe(before)
+  await clock.advance(10_000)
+  await clock.advance(10_000)
+  await expect.poll(async () => [undefined, before].includes(await made())).toBe(false)
+})
+
+test('one of which something is heard is not', async () => {
+  const before = await made()
+  const registration = serviceClient(Registration, client, now)
+  await registration.getInfo({}, waiting)
+  await registration.notifyRegistrationStatus({ pluginRegistered: true, error: '' }, waiting)
+  await clock.advance(600_000)
+  expect(await made()).toBe(before)
+})
+
 test('a driver that kubelet refuses makes its socket anew', async () => {
-  const made = async () => (await lstat(socket(), { bigint: true }).catch(() => undefined))?.ctimeNs
   const before = await made()
   const registration = serviceClient(Registration, client, now)
   await registration.notifyRegistrationStatus({ pluginRegistered: false, error: 'no' }, waiting)

@@ -37,6 +37,11 @@ const MAX_CONNECTIONS = 16
 const MAX_MESSAGE_BYTES = 1024 * 1024
 /** kubelet is not to be flooded by a registration that it keeps refusing. */
 const REFUSED_WAIT_MS = 10_000
+/**
+ * kubelet says once what has become of a registration, and not every version tries again if that is lost. It gives the
+ * driver two minutes to answer it, and five seconds to hear of the end.
+ */
+const VERDICT_WAIT_MS = 180_000
 /** Without a socket kubelet reaches nobody: no pod of ours starts on this node, and none ends. */
 const RETRY_FIRST_MS = 1_000
 const RETRY_MAX_MS = 30_000
@@ -53,6 +58,8 @@ export class CsiServer {
   #listener: SocketServer | undefined
   /** The socket is being made anew. */
   #again: Promise<void> | undefined
+  /** What kubelet says next ends the wait for it, and the one before the socket is made anew. */
+  #waiting = new AbortController()
 
   private constructor(options: CsiServerOptions, dependencies: CsiServerDependencies) {
     const name = `${DRIVER_NAME}-reg.sock`
@@ -65,7 +72,11 @@ export class CsiServer {
     const { volumes, log } = dependencies
     addService(this.#grpc, Identity, identityService(options.version), options.ended)
     addService(this.#grpc, Node, nodeService(options.nodeName, volumes), options.ended)
-    const observer = { registered: () => (this.#isRegistered = true), refused: () => this.#registerAgain() }
+    const observer = {
+      asked: () => void this.#awaitVerdict(),
+      registered: () => this.#registered(),
+      refused: () => this.#registerAgain(),
+    }
     addService(this.#grpc, Registration, registrationService(log, observer), options.ended)
   }
 
@@ -119,15 +130,39 @@ export class CsiServer {
   }
 
   async #stopListening(): Promise<void> {
+    this.#isRegistered = false
     this.#listener?.close()
     this.#listener = undefined
     await rm(this.#path, { force: true })
   }
 
+  #registered(): void {
+    this.#waiting.abort()
+    this.#isRegistered = true
+  }
+
+  /** Of a registration that nothing more is heard of there will be no other by itself. */
+  async #awaitVerdict(): Promise<void> {
+    try {
+      await this.#wait(VERDICT_WAIT_MS)
+    } catch {
+      return
+    }
+    this.#dependencies.log.warn('kubelet has not said whether it takes the driver; it is asked again')
+    this.#registerAgain()
+  }
+
+  /** Until kubelet is heard of, or the agent stops: then it rejects. */
+  #wait(milliseconds: number): Promise<void> {
+    this.#waiting.abort()
+    this.#waiting = new AbortController()
+    return this.#dependencies.clock.sleep(milliseconds, AbortSignal.any([this.#waiting.signal, this.#stopping.signal]))
+  }
+
   /** kubelet may refuse more than once before the socket is made anew. */
   #registerAgain(): void {
     this.#isRegistered = false
-    // What is thrown is only that the agent stops.
+    // What is thrown is only that the agent stops, or that kubelet has thought better of it.
     this.#again ??= this.#makeAnew()
       .catch(() => {})
       .finally(() => (this.#again = undefined))
@@ -136,7 +171,7 @@ export class CsiServer {
   async #makeAnew(): Promise<void> {
     const { clock, log } = this.#dependencies
     const { signal } = this.#stopping
-    await clock.sleep(REFUSED_WAIT_MS, signal)
+    await this.#wait(REFUSED_WAIT_MS)
     for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MAX_MS)) {
       try {
         await this.#stopListening()

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { ConnectionLimit, Refused } from './connection-limit.ts'
 
 /** A connection on a pod's socket. */
 export interface OpenConnection {
@@ -22,7 +23,12 @@ const MAX_ON_NODE = 4096
 /** The connections on the sockets of all pods. */
 export class OpenConnections {
   readonly #byOwner = new Map<string, Set<OpenConnection>>()
+  readonly #refused: Refused
   #count = 0
+
+  constructor(refused: Refused) {
+    this.#refused = refused
+  }
 
   get count(): number {
     return this.#count
@@ -30,16 +36,17 @@ export class OpenConnections {
 
   /**
    * Takes a connection on until it closes. At its pod's limit the oldest one without a stream makes room: its client
-   * connects again when it needs to. `undefined` if there is none such.
+   * connects again when it needs to. The limit that is reached, if there is none such.
    */
-  take(id: string, owner: string, socket: Socket): OpenConnection | undefined {
+  take(id: string, owner: string, socket: Socket): OpenConnection | ConnectionLimit {
     const owned = this.#byOwner.get(owner) ?? new Set()
-    if (this.#count >= MAX_ON_NODE) return undefined
+    if (this.#count >= MAX_ON_NODE) return 'node'
     if (owned.size >= MAX_CONNECTIONS) {
       const idle = [...owned].find(({ streams }) => streams === 0)
-      if (!idle) return undefined
+      if (!idle) return 'connections'
       this.#forget(idle)
       idle.socket.destroy()
+      this.#refused(idle.id, 'connections')
     }
     const connection: OpenConnection = { id, owner, socket, streams: 0 }
     this.#byOwner.set(owner, owned.add(connection))

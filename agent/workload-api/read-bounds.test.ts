@@ -35,7 +35,7 @@ let clock: FakeClock
 let endpoint: WorkloadEndpoint
 let servers: Server[]
 let sockets: Socket[]
-/** Owners and limits, as they were told. */
+/** Workloads and limits, as they were told. */
 let refused: string[]
 
 beforeEach(async () => {
@@ -105,7 +105,7 @@ describe('AE-16: what a pod sends besides requests', () => {
     await isServed('b')
     await send(honest, Buffer.alloc(0))
     expect(honest.closed).toBe(false)
-    expect(refused).toEqual(['a,bytes'])
+    expect(refused).toEqual(['a1,bytes'])
   })
 
   test('counts for all of its connections together, and those of others stay', async () => {
@@ -128,7 +128,7 @@ describe('AE-16: what a pod sends besides requests', () => {
     await vi.waitFor(() => expect(endpoint.connectionCount).toBe(0))
     refused = []
     await isClosed(await open('a2'))
-    expect(refused).toEqual(['a,bytes'])
+    expect(refused).toEqual(['a2,bytes'])
     await isServed('b')
     // However much it was: a pod is not kept out for good.
     await clock.advance(60_000)

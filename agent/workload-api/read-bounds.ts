@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/runtime/clock.ts'
 import { TokenBuckets } from '../../core/runtime/token-bucket.ts'
+import type { Refused } from './connection-limit.ts'
 import type { OpenConnection } from './open-connections.ts'
 
 /**
@@ -20,16 +21,15 @@ const ALLOWED_MEANWHILE = (RATE.perSecond * LOOK_EVERY_MS) / 1000
  */
 export class ReadBounds {
   readonly #clock: Clock
-  readonly #cut: (owner: string) => void
+  readonly #refused: Refused
   readonly #rates: TokenBuckets
   /** How much of each connection has been counted. */
   readonly #counted = new Map<OpenConnection, number>()
   #looking = new AbortController()
 
-  /** @param cut a connection of that owner was closed for what came on it. */
-  constructor(clock: Clock, cut: (owner: string) => void = () => {}) {
+  constructor(clock: Clock, refused: Refused) {
     this.#clock = clock
-    this.#cut = cut
+    this.#refused = refused
     this.#rates = new TokenBuckets(clock, RATE)
   }
 
@@ -79,7 +79,7 @@ export class ReadBounds {
       if (sent <= ALLOWED_MEANWHILE) return
       sent -= bytes
       connection.socket.destroy()
-      this.#cut(owner)
+      this.#refused(connection.id, 'bytes')
     }
   }
 

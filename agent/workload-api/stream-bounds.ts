@@ -1,6 +1,7 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { TokenBuckets } from '../../core/runtime/token-bucket.ts'
+import type { Refused } from './connection-limit.ts'
 import type { OpenConnection } from './open-connections.ts'
 
 /** Streams of one pod at a time, whatever has become of them. The service refuses politely, and sooner. */
@@ -19,14 +20,16 @@ const RATE = { burst: 1_000, perSecond: 50 }
  */
 export class StreamBounds {
   readonly #clock: Clock
+  readonly #refused: Refused
   readonly #rates: TokenBuckets
   readonly #open = new Map<string, number>()
   /** Streams whose request has not come yet, and when it must have; the oldest first. */
   readonly #awaited = new Map<ServerHttp2Stream, number>()
   #watching: AbortController | undefined
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, refused: Refused) {
     this.#clock = clock
+    this.#refused = refused
     this.#rates = new TokenBuckets(clock, RATE)
   }
 
@@ -41,6 +44,8 @@ export class StreamBounds {
   #opened(connection: OpenConnection, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const { owner } = connection
     if (this.#rates.take(owner) > 0) {
+      // More of its streams may be under way: it is told of once.
+      if (!connection.socket.destroyed) this.#refused(connection.id, 'streams')
       connection.socket.destroy()
       return
     }

@@ -41,7 +41,7 @@ let clock: FakeClock
 let endpoint: WorkloadEndpoint
 let servers: Server[]
 let sessions: ClientHttp2Session[]
-/** Owners and limits, as they were told. */
+/** Workloads and limits, as they were told. */
 let refused: string[]
 
 beforeEach(async () => {
@@ -142,6 +142,7 @@ describe('AE-16: how often a pod may ask', () => {
       await Promise.all(Array.from({ length: 10 }, () => asked(on)))
     }
     expect(on.destroyed).toBe(true)
+    expect(refused).toEqual(['a1,streams'])
     await isOpen('b')
     await once(session('a2'), 'remoteSettings')
     await clock.advance(2_000)
@@ -160,7 +161,7 @@ describe('AE-16: how often a pod may ask', () => {
       socket.destroy()
     }
     expect(turnedAway).toBeGreaterThan(30)
-    expect(refused).toEqual(Array(turnedAway).fill('a,rate'))
+    expect(refused).toEqual(Array(turnedAway).fill('a1,rate'))
     await isOpen('b')
     await clock.advance(2_000)
     await isOpen('a1')
@@ -172,7 +173,7 @@ describe('AE-16: connections of a pod', () => {
     const streams = Array.from({ length: MAX_CONNECTIONS }, (_, index) => requested(session(index % 2 ? 'a1' : 'a2')))
     await Promise.all(streams.map(served))
     await once(session('a1'), 'close')
-    expect(refused).toEqual(['a,connections'])
+    expect(refused).toEqual(['a1,connections'])
     expect(streams.some((stream) => stream.closed)).toBe(false)
     await isOpen('b')
   })
@@ -184,6 +185,7 @@ describe('AE-16: connections of a pod', () => {
     await isOpen('a2')
     await vi.waitFor(() => expect([oldest?.destroyed, next?.destroyed]).toEqual([true, false]))
     expect(endpoint.connectionCount).toBe(MAX_CONNECTIONS)
+    expect(refused).toEqual(['a1,connections'])
   })
 
   test('do not stay when their HTTP/2 session is over: GOAWAY, then an error of the protocol', async () => {

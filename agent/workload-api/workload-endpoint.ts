@@ -9,6 +9,7 @@ import { nameConnection } from '../../proto/named-connection.ts'
 import type { Latest } from '../workloads/latest.ts'
 import type { EndpointPort } from '../workloads/ports.ts'
 import type { Delivered } from '../workloads/workload.ts'
+import type { ConnectionLimit, Refused } from './connection-limit.ts'
 import { type OpenConnection, OpenConnections } from './open-connections.ts'
 import { ReadBounds } from './read-bounds.ts'
 import { StreamBounds } from './stream-bounds.ts'
@@ -21,12 +22,8 @@ interface Options {
   readonly ownerOf: (id: string) => string
   readonly clock: Clock
   readonly ended?: (call: EndedCall) => void
-  /** A connection was not taken on, or cut, because its owner is at one of its limits. */
-  readonly refused?: (owner: string, limit: ConnectionLimit) => void
+  readonly refused?: Refused
 }
-
-/** What is limited for each owner: what it sends, how often it connects, and how many connections it has. */
-export type ConnectionLimit = 'bytes' | 'rate' | 'connections'
 
 /** Time for the last words of streams to be read before their connection goes. */
 const LAST_WORDS_MS = 500
@@ -58,20 +55,21 @@ export class WorkloadEndpoint implements EndpointPort {
   readonly #clock: Clock
   readonly #server = new Server(SERVER_OPTIONS)
   readonly #injected: InjectedConnections
-  readonly #connections = new OpenConnections()
+  readonly #connections: OpenConnections
   readonly #streams: StreamBounds
   readonly #reads: ReadBounds
   readonly #rates: TokenBuckets
-  readonly #refused: NonNullable<Options['refused']>
+  readonly #refused: Refused
 
   constructor({ identityOf, ownerOf, clock, ended, refused = () => {} }: Options) {
     this.#identityOf = identityOf
     this.#ownerOf = ownerOf
     this.#clock = clock
     this.#injected = new InjectedConnections(this.#server, clock)
-    this.#streams = new StreamBounds(clock)
+    this.#connections = new OpenConnections(refused)
+    this.#streams = new StreamBounds(clock, refused)
     this.#refused = refused
-    this.#reads = new ReadBounds(clock, (owner) => refused(owner, 'bytes'))
+    this.#reads = new ReadBounds(clock, refused)
     this.#rates = new TokenBuckets(clock, RATE)
     addService(this.#server, SpiffeWorkloadAPI, workloadApiService({ identityOf, clock }), ended)
   }
@@ -86,7 +84,7 @@ export class WorkloadEndpoint implements EndpointPort {
     const connection = this.#take(id, owner, socket)
     if (typeof connection === 'string') {
       socket.destroy()
-      this.#refused(owner, connection)
+      this.#refused(id, connection)
       return
     }
     this.#reads.watch(connection)
@@ -99,7 +97,7 @@ export class WorkloadEndpoint implements EndpointPort {
   #take(id: string, owner: string, socket: Socket): OpenConnection | ConnectionLimit {
     if (this.#reads.owes(owner)) return 'bytes'
     if (this.#rates.take(owner) > 0) return 'rate'
-    return this.#connections.take(id, owner, socket) ?? 'connections'
+    return this.#connections.take(id, owner, socket)
   }
 
   async release(id: string): Promise<void> {

@@ -67,6 +67,11 @@ export class Workloads {
     return this.#held.get(id)?.owner ?? id
   }
 
+  /** Whose a workload is. */
+  podOf(id: string): PodRef | undefined {
+    return this.#held.get(id)?.pod
+  }
+
   /** Serial numbers of all SVIDs that are held. */
   serialNumbers(): string[] {
     return [...this.#held.values()].flatMap(({ serialNumbers }) => serialNumbers)

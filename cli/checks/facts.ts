@@ -42,7 +42,7 @@ export interface CrdFact {
   /** For example `identitytemplates.countersign.dev`. */
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
-  /** What the definition says, by its digest; none of a version that did not write it down. */
+  /** What the definition was when it was released, by what it says of itself; none of one that says nothing of it. */
   readonly digest: string | undefined
   readonly versions: readonly string[]
   readonly isEstablished: boolean

@@ -144,11 +144,20 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'crds',
     { crds: { value: [{ ...DEFINITION, digest: undefined }] } },
     'warn',
-    '1 definition of 1 is of another release',
+    '1 definition of 1 is not of release',
     'identitytemplates.countersign.dev',
-    'kubectl apply -f deploy/manifests/2-custom-resource-definitions.yaml',
+    'kubectl apply --server-side -f deploy/manifests/2-custom-resource-definitions.yaml',
   ],
-  ['a CRD of some other release', 'crds', { crds: { value: [{ ...DEFINITION, digest: '0123456789abcdef' }] } }, 'warn'],
+  [
+    'a CRD that is of the release of the broker, perhaps, and not of the command',
+    'crds',
+    {
+      crds: { value: [{ ...DEFINITION, digest: '0123456789abcdef' }] },
+      status: status({ version: '9.9.9' }),
+    },
+    'warn',
+    "Use the command of the broker's release, 9.9.9",
+  ],
   ['no CSIDriver', 'csi-driver', { csiDriver: { value: undefined } }, 'fail', 'missing', 'Install again'],
   ['no broker', 'broker-deployment', { brokerDeployment: { value: undefined } }, 'fail', 'no broker', 'Install'],
   [

@@ -1,5 +1,6 @@
 import { CSI_DRIVER } from '../installation/names.ts'
 import { CRDS } from '../installation/crds.ts'
+import { CLI_VERSION } from '../installation/version.ts'
 import { type Check, count, fail, judged, pass, valueOf, warn } from './check.ts'
 import { csiDriverFaults } from './csi-driver.ts'
 import type { InstalledFacts } from './facts.ts'
@@ -16,7 +17,8 @@ export const OBJECT_CHECKS: readonly Check<InstalledFacts>[] = [
       'Without them there is nothing to write IdentityTemplates in; an older version of them may not know what this one needs.',
     run: ({ crds, status }) =>
       judged(crds, (all) => {
-        const source = valueOf(status)?.settings?.templateSource
+        const { version: broker, settings } = valueOf(status) ?? {}
+        const source = settings?.templateSource
         if (source !== undefined && source !== 'customResources' && all.length === 0)
           return pass('not needed: this broker has its templates elsewhere')
         const findings = CRDS.flatMap(({ name, version }) => {
@@ -36,12 +38,11 @@ export const OBJECT_CHECKS: readonly Check<InstalledFacts>[] = [
         const others = CRDS.filter(({ name, digest }) => all.find((found) => found.name === name)?.digest !== digest)
         if (others.length === 0) return pass(count(CRDS.length, 'definition'))
         return warn(
-          `${count(others.length, 'definition')} of ${CRDS.length} ${others.length === 1 ? 'is' : 'are'} of another release`,
-          'helm upgrade brings those of the release (not with crds.install=false), and so does kubectl apply -f deploy/manifests/2-custom-resource-definitions.yaml. Or this command is of another release than the broker.',
-          others.map(({ name }) => ({
-            subject: name,
-            reason: 'says something else than that of this command’s release',
-          })),
+          `${count(others.length, 'definition')} of ${CRDS.length} ${others.length === 1 ? 'is' : 'are'} not of release ${CLI_VERSION}, as this command is`,
+          broker !== undefined && broker !== CLI_VERSION
+            ? `Use the command of the broker's release, ${broker}: only that knows whether they are right.`
+            : 'helm upgrade of this release brings them, except with crds.install=false; without Helm, kubectl apply --server-side -f deploy/manifests/2-custom-resource-definitions.yaml of this release.',
+          others.map(({ name }) => ({ subject: name, reason: 'is another definition, by what it says of itself' })),
         )
       }),
   },

@@ -10,7 +10,7 @@ export const TRUST_BUNDLE = {
 } as const
 /** Says which trust domain the bundle is of, for the document itself does not. */
 export const TRUST_DOMAIN_ANNOTATION = 'countersign.dev/trust-domain'
-/** Which of all that a definition of ours has ever said it says: a digest of its `spec`. */
+/** On a definition of ours, a digest of the `spec` that it was released with: what was changed since, it does not tell. */
 export const DEFINITION_ANNOTATION = 'countersign.dev/definition'
 /** Whose token operators present to the broker. */
 export const CLI_SERVICE_ACCOUNT = { namespace: SYSTEM_NAMESPACE, name: 'countersign-cli' } as const

@@ -65,7 +65,7 @@ export const AGENT_METRICS = {
   },
   countersign_agent_workload_api_connections_refused_total: {
     kind: 'counter',
-    help: "Connections on the pods' sockets that were refused or cut at a limit: of what their pod sends (bytes), the streams it opens a second (streams), how often it connects (rate), how many connections it has (connections), or how many all pods of the node have (node). The log names the pod.",
+    help: "Connections on the pods' sockets that were refused or cut at a limit: of what their pod sends (bytes), the streams it opens a second (streams), how often it connects (rate), how many connections it has (connections), or how many all pods of the node have (node). The log names the pod, but for the last.",
     labels: ['limit'],
   },
   countersign_agent_csi_calls_total: {

@@ -120,7 +120,7 @@ export class Observation {
   connectionRefused(pod: PodRef | undefined, limit: ConnectionLimit): void {
     this.#metrics.countersign_agent_workload_api_connections_refused_total.inc({ limit })
     const isShared = limit === 'node'
-    if (this.#greedy.take(isShared ? '' : (pod?.podUid ?? 'gone')) > 0) return
+    if (this.#greedy.take(isShared ? 'node' : `${pod?.podUid}/${pod?.podName}`) > 0) return
     if (isShared) this.#log.warn('the pods of this node have as many connections on their sockets as there may be')
     else this.#log.warn({ pod, limit }, 'a pod is at a limit of its socket: connections are refused or cut')
   }

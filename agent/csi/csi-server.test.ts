@@ -121,6 +121,10 @@ test('kubelet knows the driver once it has said so, and no longer once it refuse
   expect(driver.isRegistered()).toBe(false)
   await registration.notifyRegistrationStatus({ pluginRegistered: true, error: '' }, waiting)
   expect(driver.isRegistered()).toBe(true)
+  // A kubelet that has restarted.
+  await registration.getInfo({}, waiting)
+  expect(driver.isRegistered()).toBe(false)
+  await registration.notifyRegistrationStatus({ pluginRegistered: true, error: '' }, waiting)
   await registration.notifyRegistrationStatus({ pluginRegistered: false, error: 'no' }, waiting)
   expect(driver.isRegistered()).toBe(false)
 })

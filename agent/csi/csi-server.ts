@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { chmod, rename, rm } from 'node:fs/promises'
 import { createServer, type Server as SocketServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { type ConnectionInjector, Server, ServerCredentials } from '@grpc/grpc-js'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
@@ -51,6 +51,8 @@ export class CsiServer {
   readonly #path: string
   readonly #next: string
   readonly #grpc: Server
+  /** One for all listeners: the server keeps each until its own end. */
+  readonly #injector: ConnectionInjector
   readonly #dependencies: CsiServerDependencies
   readonly #stopping = new AbortController()
   readonly #connections = new Set<Socket>()
@@ -69,11 +71,12 @@ export class CsiServer {
     this.#next = join(options.pluginsRegistry, `.${name}`)
     this.#dependencies = dependencies
     this.#grpc = new Server({ 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES })
+    this.#injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure())
     const { volumes, log } = dependencies
     addService(this.#grpc, Identity, identityService(options.version), options.ended)
     addService(this.#grpc, Node, nodeService(options.nodeName, volumes), options.ended)
     const observer = {
-      asked: () => void this.#awaitVerdict(),
+      asked: () => this.#asked(),
       registered: () => this.#registered(),
       refused: () => this.#registerAgain(),
     }
@@ -93,7 +96,7 @@ export class CsiServer {
     return server
   }
 
-  /** Whether kubelet has said that it knows the driver; one that restarts afterwards finds the socket by itself. */
+  /** Whether kubelet has said that it takes the driver, since it asked last who that is. */
   get isRegistered(): boolean {
     return this.#isRegistered
   }
@@ -108,13 +111,12 @@ export class CsiServer {
   }
 
   async #listen(): Promise<void> {
-    const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure())
     const listener = createServer((connection) => {
       this.#connections.add(connection)
       connection.once('close', () => this.#connections.delete(connection))
       connection.on('error', () => {})
       nameConnection(connection, 'kubelet')
-      injector.injectConnection(connection)
+      this.#injector.injectConnection(connection)
     })
     listener.maxConnections = MAX_CONNECTIONS
     // A connection that cannot be accepted (no descriptor is left) is kubelet's to make again, and does not end us.
@@ -134,6 +136,11 @@ export class CsiServer {
     this.#listener?.close()
     this.#listener = undefined
     await rm(this.#path, { force: true })
+  }
+
+  #asked(): void {
+    this.#isRegistered = false
+    void this.#awaitVerdict()
   }
 
   #registered(): void {

@@ -5,7 +5,7 @@ import { type Check, count, fail, judged, pass, valueOf, warn } from './check.ts
 import { csiDriverFaults } from './csi-driver.ts'
 import type { InstalledFacts } from './facts.ts'
 
-const REINSTALL = 'Install again: helm upgrade --install, or kubectl apply -f deploy/manifests.'
+const REINSTALL = 'Install again: helm upgrade --install; without Helm, as docs/operations.md says.'
 
 /** The objects of the cluster itself that an installation consists of. */
 export const OBJECT_CHECKS: readonly Check<InstalledFacts>[] = [
@@ -35,14 +35,25 @@ export const OBJECT_CHECKS: readonly Check<InstalledFacts>[] = [
             REINSTALL,
             findings,
           )
-        const others = CRDS.filter(({ name, digest }) => all.find((found) => found.name === name)?.digest !== digest)
+        if (broker !== undefined && broker !== CLI_VERSION)
+          return warn(
+            `whether ${count(CRDS.length, 'definition')} fits is not known: the broker is of release ${broker}, and this command of ${CLI_VERSION}`,
+            "Use the command of the broker's release.",
+          )
+        const others = CRDS.flatMap(({ name, digest }) => {
+          const found = all.find((crd) => crd.name === name)?.digest
+          if (found === digest) return []
+          const of =
+            found === undefined ? 'says not of which release it is: an earlier one' : 'is that of another release'
+          return [{ subject: name, reason: of }]
+        })
         if (others.length === 0) return pass(count(CRDS.length, 'definition'))
+        const unknown =
+          broker === undefined ? ' If the broker is of another release, use the command of that instead.' : ''
         return warn(
-          `${count(others.length, 'definition')} of ${CRDS.length} ${others.length === 1 ? 'is' : 'are'} not of release ${CLI_VERSION}, as this command is`,
-          broker !== undefined && broker !== CLI_VERSION
-            ? `Use the command of the broker's release, ${broker}: only that knows whether they are right.`
-            : 'helm upgrade of this release brings them, except with crds.install=false; without Helm, kubectl apply --server-side -f deploy/manifests/2-custom-resource-definitions.yaml of this release.',
-          others.map(({ name }) => ({ subject: name, reason: 'is another definition, by what it says of itself' })),
+          `${count(others.length, 'definition')} of ${CRDS.length} ${others.length === 1 ? 'is' : 'are'} not of release ${CLI_VERSION}`,
+          `helm upgrade brings those of this release. With crds.install=false, or without Helm: kubectl apply --server-side --force-conflicts -f deploy/manifests/2-custom-resource-definitions.yaml.${unknown}`,
+          others,
         )
       }),
   },

@@ -10,6 +10,7 @@ import { TrustDomain } from '../core/spiffe/trust-domain.ts'
 import { attachCluster } from './cluster/attach.ts'
 import { waitFor } from './cluster/base/wait.ts'
 import type { Cluster } from './cluster/cluster.ts'
+import { removeDefinition } from './cluster-suites/custom-resources.ts'
 import { DiagnosedInstallation } from './cluster-suites/diagnosed-installation.ts'
 import { createNamespaceWith, identityPod } from './cluster-suites/identity-pod.ts'
 import { writeKubeconfig } from './cluster-suites/kubeconfig.ts'
@@ -244,7 +245,7 @@ describe('the cluster', () => {
     const crd = parse(await readFile(CRD_FILE, 'utf8')) as Named & {
       spec: { versions: { name: string; served: boolean }[] }
     }
-    await remove('crd/identitytemplates.countersign.dev')
+    await removeDefinition(cluster, 'identitytemplates.countersign.dev')
     expect((await countersign.check()).of('crds').outcome).toBe('pass')
     const versions = crd.spec.versions.map((version) => ({ ...version, name: 'v1alpha9' }))
     await cluster.apply({ ...crd, spec: { ...crd.spec, versions } })
@@ -252,7 +253,7 @@ describe('the cluster', () => {
     expect(findings).toEqual([
       { subject: 'identitytemplates.countersign.dev', reason: 'serves v1alpha9 and not v1alpha1' },
     ])
-    await remove('crd/identitytemplates.countersign.dev')
+    await removeDefinition(cluster, 'identitytemplates.countersign.dev')
     await cluster.apply(crd)
     await countersign.checkSays('crds', '"pass"')
   })

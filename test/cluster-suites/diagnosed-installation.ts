@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Cluster } from '../cluster/cluster.ts'
+import { removeDefinition } from './custom-resources.ts'
 import { Diagnosis } from './diagnosis.ts'
 import { installCountersign, type InstallOptions, type Installation } from './installation.ts'
 
@@ -58,14 +59,10 @@ export class DiagnosedInstallation extends Diagnosis {
       `clusterrole/${VIEWER}`,
       'clusterrolebinding/countersign-cli',
     ])
-    await this.#cluster.tryKubectl([
-      'delete',
-      '--ignore-not-found',
-      'csidriver/csi.countersign.dev',
-      'crd/identitytemplates.countersign.dev',
-    ])
+    await this.#cluster.tryKubectl(['delete', '--ignore-not-found', 'csidriver/csi.countersign.dev'])
     await this.#cluster.deleteNamespace(SYSTEM)
     await this.#cluster.deleteNamespace('countersign-agent')
+    await removeDefinition(this.#cluster, 'identitytemplates.countersign.dev')
   }
 }
 

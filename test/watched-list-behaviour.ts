@@ -22,20 +22,22 @@ interface ConfigMap {
 
 const WAIT = { timeout: 20_000, interval: 50 }
 const stops: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const stop of stops.splice(0)) await stop()
-})
 
-/** Follows the collection; `name=value` of each ConfigMap whose value is not `hidden`. */
+/** Follows the collection until the test ends; `name=value` of each ConfigMap whose value is not `hidden`. */
 export async function follow(
   { kubeconfig, path }: CollectionUnderTest,
-  { pageSize = 2, maxItems = 1000, clock = systemClock }: { pageSize?: number; maxItems?: number; clock?: Clock } = {},
+  {
+    pageSize = 2,
+    maxItems = 1000,
+    clock = systemClock,
+    pauses = clock,
+  }: { pageSize?: number; maxItems?: number; clock?: Clock; pauses?: Clock } = {},
 ) {
   const server = await loadCredentials({ kubeconfig })
   const api = new ApiConnection(server, { clock, maxConnections: 4 })
   const troubles: (IdentityError | undefined)[] = []
   const list = new WatchedList<string>(
-    { api, clock, random: systemRandom },
+    { api, clock: pauses, random: systemRandom },
     {
       path,
       pageSize,
@@ -63,6 +65,10 @@ export async function follow(
 
 /** What following a collection does, whatever server it is of. */
 export function describeWatchedList(open: () => CollectionUnderTest): void {
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) await stop()
+  })
+
   test('lists in pages, then follows what is added, changed, hidden and removed', async () => {
     const collection = open()
     for (const name of ['a', 'b', 'c', 'd', 'e']) await collection.write(name, '1')

@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import type { Clock } from '../core/runtime/clock.ts'
+import { systemClock } from '../core/runtime/system-clock.ts'
 import { FakeClock } from './fakes/fake-clock.ts'
 import type { FakeCollection } from './fakes/fake-kubernetes-collection.ts'
 import { FakeKubernetes, type Fault } from './fakes/fake-kubernetes.ts'
@@ -6,6 +8,12 @@ import { type CollectionUnderTest, describeWatchedList, follow } from './watched
 
 const PATH = '/api/v1/namespaces/shop/configmaps'
 const WAIT = { timeout: 15_000, interval: 20 }
+/** Tries again soon, however long it was told to wait: nobody learns from the seconds. */
+const impatient: Clock = {
+  now: () => systemClock.now(),
+  monotonicMs: () => systemClock.monotonicMs(),
+  sleep: (milliseconds, signal) => systemClock.sleep(Math.min(milliseconds, 50), signal),
+}
 let fake: FakeKubernetes
 let collection: FakeCollection
 
@@ -34,7 +42,7 @@ describeWatchedList(open)
 async function following() {
   const opened = open()
   put('a', '1')
-  const followed = await follow(opened)
+  const followed = await follow(opened, { pauses: impatient })
   await expect.poll(() => collection.openWatches, WAIT).toBe(1)
   return { ...followed, lists: collection.lists }
 }
@@ -110,7 +118,7 @@ test.for([
   const opened = open()
   put('a', '1')
   fake.fault = (path) => (path.startsWith(PATH) ? fault : undefined)
-  const { values, troubles, list } = await follow(opened)
+  const { values, troubles, list } = await follow(opened, { pauses: impatient })
   await expect.poll(() => troubles.at(0)?.code, WAIT).toBe(code)
   expect(list.hasSynced).toBe(false)
   fake.fault = undefined

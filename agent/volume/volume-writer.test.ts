@@ -22,7 +22,8 @@ import { wipe, writeGeneration } from './volume-writer.ts'
 let path: string
 let volume: Directory
 beforeEach(async () => {
-  path = await mkdtemp(join(tmpdir(), 'volume-'))
+  // A tmpfs, as volumes are.
+  path = await mkdtemp('/dev/shm/volume-')
   volume = await Directory.open(path)
 })
 afterEach(async () => {

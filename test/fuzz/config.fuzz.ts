@@ -27,34 +27,47 @@ const AGENT = {
 
 type Document = Record<string, unknown>
 
+const PROGRAMS = {
+  broker: { document: BROKER, schema: brokerConfigSchema },
+  agent: { document: AGENT, schema: agentConfigSchema },
+} as const
+
+/** A file, and whose it is. */
+interface ConfigFile {
+  readonly program: keyof typeof PROGRAMS
+  readonly text: string
+}
+
 /** Configuration files, from their text to the parsed type or the list of what is wrong. */
-export const target = defineTarget<string>({
+export const target = defineTarget<ConfigFile>({
   name: 'config',
   generate(rng) {
-    const document = structuredClone<Document>(rng.pick([BROKER, AGENT]))
+    const program = rng.pick(['broker', 'agent'] as const)
+    // Somebody may hand a program the other one's file, too.
+    const document = structuredClone<Document>(PROGRAMS[rng.oneIn(20) ? 'agent' : program].document)
     if (!rng.oneIn(4)) for (const bend of rng.list(1, 3, () => rng.pick(BENDS))) bend(document, rng)
     const text = rng.oneIn(5) ? JSON.stringify(document) : stringify(document)
-    return rng.oneIn(4) ? bentText(rng, text) : text
+    return { program, text: rng.oneIn(4) ? bentText(rng, text) : text }
   },
-  run: (text) => check(text, [brokerConfigSchema, agentConfigSchema]),
+  run: ({ program, text }) => check(text, PROGRAMS[program].schema, program),
   plantedFault: {
     description: 'unknown keys that are ignored',
-    run: (text) => check(text, [z.looseObject({ trustDomain: z.string() })]),
+    run: ({ program, text }) => check(text, z.looseObject({ trustDomain: z.string() }), program),
   },
 })
 
-function check(text: string, schemas: readonly z.ZodType[]): void {
-  const results = schemas.map((schema) => checkDocument(text, schema))
-  if (results.every((result) => 'problems' in result)) {
-    const problems = results.flatMap((result) => ('problems' in result ? result.problems : []))
-    property(problems.length >= schemas.length, 'a document was refused without a reason')
+function check(text: string, schema: z.ZodType, program: ConfigFile['program']): void {
+  const result = checkDocument(text, schema)
+  if ('problems' in result) {
+    const { problems } = result
+    property(problems.length > 0, 'a document was refused without a reason')
     property(
       problems.every(({ message }) => message !== ''),
       'a problem has no words',
     )
     throw new IdentityError('config_invalid', describeProblems('file', problems))
   }
-  const known = new Set([...Object.keys(brokerConfigSchema.shape), ...Object.keys(agentConfigSchema.shape)])
+  const known = new Set(Object.keys(PROGRAMS[program].schema.shape))
   const unknown = Object.keys(parse(text, { logLevel: 'error' }) as Document).filter((key) => !known.has(key))
   property(unknown.length === 0, `an unknown key was taken: ${unknown.join(', ')}`)
 }
@@ -81,9 +94,15 @@ const VALUES: readonly unknown[] = [
   [[[]]],
 ]
 
+/** As a file would have it: `__proto__` is a key like others, and the value nobody else's. */
+function put(document: Document, key: string, value: unknown): void {
+  const own = { value: structuredClone(value), enumerable: true, configurable: true, writable: true }
+  Object.defineProperty(document, key, own)
+}
+
 const BENDS: readonly ((document: Document, rng: Rng) => void)[] = [
   (document, rng) =>
-    (document[rng.pick([...Object.keys(document), 'ttl', 'toString', 'constructor'])] = rng.pick(VALUES)),
+    put(document, rng.pick([...Object.keys(document), 'ttl', 'toString', 'constructor']), rng.pick(VALUES)),
   (document, rng) => delete document[rng.pick(Object.keys(document))],
   (document, rng) => {
     const sections = Object.values(document).filter(
@@ -91,7 +110,7 @@ const BENDS: readonly ((document: Document, rng: Rng) => void)[] = [
     ) as Document[]
     if (sections.length === 0) return
     const section = rng.pick(sections)
-    section[rng.pick([...Object.keys(section), 'extra', '__proto__'])] = rng.pick(VALUES)
+    put(section, rng.pick([...Object.keys(section), 'extra', '__proto__']), rng.pick(VALUES))
   },
 ]
 

@@ -1,35 +1,37 @@
-/**
- * The benchmark: `npm run bench` (see docs/performance.md).
- *
- *     --json         one JSON document instead of a table
- *     --only NAME    this figure alone (may be repeated); --list names them
- *     --quick        less time; --long: more
- *     --cluster      also what needs the test cluster (npm run cluster -- up)
- *     --cpu-prof DIR a CPU profile of each broker, for --only
- */
-import { parseArgs } from 'node:util'
+/** The benchmark: `npm run bench` (see docs/performance.md). */
+import { readFlags } from '../flags.ts'
 import type { Effort, Figure, Measured } from './figure.ts'
 import { FIGURES } from './figures.ts'
 import { tableOf } from './report.ts'
 import { Stage } from './stage.ts'
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    list: { type: 'boolean', default: false },
+const USAGE = `usage: npm run bench -- [flags]
+  --json         one JSON document instead of a table
+  --only NAME    this figure alone (may be repeated)
+  --list         the figures' names
+  --quick        less time
+  --long         more time
+  --cluster      also what needs the test cluster (npm run cluster -- up)
+  --cpu-prof DIR a CPU profile of each broker, for --only`
+
+const boolean = { type: 'boolean', default: false } as const
+const values = readFlags(
+  {
+    ...{ json: boolean, list: boolean, quick: boolean, long: boolean, cluster: boolean },
     only: { type: 'string', multiple: true },
-    quick: { type: 'boolean', default: false },
-    long: { type: 'boolean', default: false },
-    cluster: { type: 'boolean', default: false },
     'cpu-prof': { type: 'string' },
   },
-})
+  USAGE,
+)
 
 const effort: Effort = values.quick ? 'quick' : values.long ? 'long' : 'normal'
 
 function chosen(): readonly Figure[] {
   const unknown = values.only?.filter((name) => !FIGURES.some((figure) => figure.name === name)) ?? []
-  if (unknown.length > 0) throw new Error(`no such figure: ${unknown.join(', ')}; --list names them`)
+  if (unknown.length > 0) {
+    process.stderr.write(`no such figure: ${unknown.join(', ')}; --list names them\n`)
+    process.exit(2)
+  }
   if (values.only) return FIGURES.filter(({ name }) => values.only?.includes(name))
   return FIGURES.filter(({ onCluster = false }) => values.cluster || !onCluster)
 }

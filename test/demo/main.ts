@@ -2,7 +2,7 @@
  * The demonstration: `npm run demo` (see README.md). `--json` prints one object per step, `--keep` leaves everything
  * running until Ctrl-C, `--cluster` shows the same with pods on the test cluster.
  */
-import { parseArgs } from 'node:util'
+import { readFlags } from '../flags.ts'
 import { embedded } from './embedded.ts'
 import { type DemoProcess, start } from './process.ts'
 import { createReport } from './report.ts'
@@ -13,20 +13,8 @@ const USAGE = `usage: npm run demo -- [--json] [--keep] [--cluster]
   --keep     leave everything running, to be looked at, until Ctrl-C
   --cluster  with pods on the test cluster: the one that is up, or one for the occasion (root)`
 
-const values = flags()
-
-function flags() {
-  const boolean = { type: 'boolean' } as const
-  try {
-    const { values } = parseArgs({ options: { json: boolean, keep: boolean, cluster: boolean, help: boolean } })
-    if (!values.help) return values
-    process.stdout.write(`${USAGE}\n`)
-    process.exit(0)
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n${USAGE}\n`)
-    process.exit(2)
-  }
-}
+const boolean = { type: 'boolean' } as const
+const values = readFlags({ json: boolean, keep: boolean, cluster: boolean }, USAGE)
 
 const world = new World()
 const processes: DemoProcess[] = []

@@ -1,19 +1,23 @@
-import { parseArgs } from 'node:util'
+import { readFlags } from '../flags.ts'
 import { loadTargets } from './targets.ts'
 
-/**
- * Fuzzes by hand: `npm run fuzz -- --target csr --cases 1000000 --seed 7`; without a target, all of them.
- * `--input` runs one input again, as a failure printed it.
- */
-const { values } = parseArgs({
-  options: {
+const USAGE = `usage: npm run fuzz -- [flags]
+  --target NAME  this target alone; without it, all of them
+  --cases N      how many cases, 100000 unless told
+  --seed N       the first case's seed, 1 unless told
+  --faulty       with the fault that was planted for the target
+  --input TEXT   one input again, as a failure printed it`
+
+const values = readFlags(
+  {
     target: { type: 'string' },
     cases: { type: 'string', default: process.env['FUZZ_CASES'] ?? '100000' },
     seed: { type: 'string', default: process.env['FUZZ_SEED'] ?? '1' },
     faulty: { type: 'boolean', default: false },
     input: { type: 'string' },
   },
-})
+  USAGE,
+)
 
 const targets = await loadTargets()
 const chosen = targets.filter(({ name }) => values.target === undefined || name === values.target)

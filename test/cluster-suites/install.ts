@@ -8,9 +8,10 @@
  * @module
  */
 import { readFile } from 'node:fs/promises'
-import { attachCluster } from '../cluster/attach.ts'
+import { attachCluster, findCluster } from '../cluster/attach.ts'
 import { logToStderr as log } from '../cluster/base/log.ts'
 import { InVain, waitFor } from '../cluster/base/wait.ts'
+import type { Cluster } from '../cluster/cluster.ts'
 import { interruption } from '../cluster/interruption.ts'
 import { isComponentRunning, logFile, startComponent, stopComponent } from '../cluster/machine/processes.ts'
 import { REPOSITORY } from './broker-process.ts'
@@ -20,7 +21,7 @@ const COMPONENT = 'countersign'
 const READY = 'Countersign is installed'
 const STOP_MS = 40_000
 
-const NEXT_STEPS = `${READY}: a broker, and an agent on each node. Next:
+const NEXT_STEPS = `${READY}: a broker and an agent on each node, as processes of this machine. Next:
 
   npm run cluster -- kubectl apply -f deploy/examples/pod.yaml
   npm run cluster -- kubectl -n shop wait --for=condition=Ready pod/checkout
@@ -53,8 +54,22 @@ async function up(): Promise<void> {
 }
 
 async function down(): Promise<void> {
+  const cluster = await findCluster()
+  const pods = cluster && (await isComponentRunning(COMPONENT)) ? await podsWithVolumes(cluster) : []
+  if (pods.length > 0)
+    throw new Error(`only an agent can unpublish the volumes of ${pods.join(', ')}: delete these pods first`)
   await stopComponent(COMPONENT, STOP_MS)
   log('Countersign is uninstalled')
+}
+
+async function podsWithVolumes(cluster: Cluster): Promise<string[]> {
+  const drivers = '{range .spec.volumes[*]}{.csi.driver}{" "}{end}'
+  const lines = `{range .items[*]}{.metadata.namespace}/{.metadata.name} ${drivers}{"\\n"}{end}`
+  const pods = await cluster.kubectl(['get', 'pods', '--all-namespaces', '-o', `jsonpath=${lines}`])
+  return pods.split('\n').flatMap((line) => {
+    const [name = '', ...others] = line.trim().split(' ')
+    return others.includes('csi.countersign.dev') ? [name] : []
+  })
 }
 
 async function logText(): Promise<string> {

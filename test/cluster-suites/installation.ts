@@ -1,8 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Cluster } from '../cluster/cluster.ts'
-import type { NodeName } from '../cluster/layout.ts'
+import { type NodeName, STATE_DIR } from '../cluster/layout.ts'
 import { AgentProcess } from './agent-process.ts'
 import { BrokerProcess, REPOSITORY } from './broker-process.ts'
 
@@ -34,7 +33,8 @@ export interface Installation {
 /** Installs Countersign on a cluster that is up; returns once kubelet takes pods with `csi.countersign.dev` volumes. */
 export async function installCountersign(cluster: Cluster, options: InstallOptions = {}): Promise<Installation> {
   const { issuance = {}, authority = {}, templates = [], ledgerDirectory, config } = options
-  const directory = await mkdtemp(join(tmpdir(), 'countersign-'))
+  // With the cluster's own, so that keys and tokens go with it at the latest.
+  const directory = await mkdtemp(join(STATE_DIR, 'countersign-'))
   const common = { trustDomain: TRUST_DOMAIN, directory }
   const broker = new BrokerProcess(cluster, { ...common, issuance, authority, templates, ledgerDirectory, config })
   const agents = cluster.nodes.map((node) => new AgentProcess(cluster, node, broker, common))

@@ -1,10 +1,11 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 const demo = ['test/demo/main.ts', '--json']
 type Shown = Readonly<Record<string, string>> & { readonly step: string }
@@ -55,11 +56,36 @@ test(
   },
 )
 
-test('it fails when the broker is killed in the middle', { timeout: 60_000 }, async () => {
-  const child = spawn(process.execPath, demo, { stdio: ['ignore', 'pipe', 'ignore'] })
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    const { step, pid } = JSON.parse(line) as Shown
-    if (step === 'broker') process.kill(Number(pid), 'SIGKILL')
+describe('when it ends too early', () => {
+  let temporary: string
+  beforeEach(() => {
+    temporary = mkdtempSync(join(tmpdir(), 'demo-test-'))
   })
-  expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(1)
+  afterEach(() => rmSync(temporary, { recursive: true }))
+
+  /** Runs it until `broker` is told of; @returns its exit code, and the pids told of by then. */
+  async function endAtBroker(end: (broker: number, output: Readable) => void) {
+    const env = { ...process.env, TMPDIR: temporary }
+    const child = spawn(process.execPath, demo, { env, stdio: ['ignore', 'pipe', 'ignore'] })
+    const pids: number[] = []
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const { step, pid } = JSON.parse(line) as Shown
+      if (pid !== undefined) pids.push(Number(pid))
+      if (step === 'broker') end(Number(pid), child.stdout)
+    })
+    const exitCode = await new Promise((resolve) => child.once('exit', resolve))
+    return { exitCode, running: pids.filter((pid) => existsSync(`/proc/${pid}`)) }
+  }
+
+  test('it fails when the broker is killed in the middle, and keeps nothing but the logs', async () => {
+    const ended = await endAtBroker((broker) => process.kill(broker, 'SIGKILL'))
+    expect(ended).toEqual({ exitCode: 1, running: [] })
+    const [folder = ''] = readdirSync(temporary)
+    expect(readdirSync(join(temporary, folder))).toEqual(['logs'])
+  })
+
+  test('it leaves neither processes nor files when nobody reads on', async () => {
+    expect(await endAtBroker((_, output) => output.destroy())).toEqual({ exitCode: 1, running: [] })
+    expect(readdirSync(temporary)).toEqual([])
+  })
 })

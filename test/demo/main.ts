@@ -29,8 +29,15 @@ function run(name: string, args: readonly string[]): DemoProcess {
   return process
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => interrupted.reject(new Error('interrupted')))
+/** Why it ends before its end, where that is its viewer's doing and nothing has failed. */
+let leftBy: string | undefined
+function leave(why: string): void {
+  leftBy ??= why
+  interrupted.reject(new Error(why))
+}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => leave('interrupted'))
+// `| head` has seen enough.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => leave('nobody reads on'))
 
 try {
   const show = values.cluster ? (await import('./on-cluster.ts')).onCluster : embedded
@@ -40,11 +47,12 @@ try {
     await interrupted.promise.catch(() => {})
   }
 } catch (error) {
-  process.stderr.write(`the demonstration failed: ${(error as Error).message}\nlogs: ${world.path('logs')}\n`)
   process.exitCode = 1
+  if (leftBy !== undefined) process.stderr.write(`the demonstration was ended: ${leftBy}\n`)
+  else process.stderr.write(`the demonstration failed: ${(error as Error).message}\nlogs: ${world.path('logs')}\n`)
 } finally {
   await Promise.all(processes.map((process) => process.stop()))
-  // The logs of a failure are worth keeping; keys are not.
-  world.removeVolumes()
-  if (process.exitCode === undefined || process.exitCode === 0) world.remove()
+  // The logs of a failure are worth keeping; keys and tokens are not.
+  const hasFailed = process.exitCode === 1 && leftBy === undefined
+  world.remove(hasFailed ? ['logs'] : [])
 }

@@ -2,18 +2,22 @@
  * The part of the API server and kubelet in a demonstration without Kubernetes: an issuer of ServiceAccount tokens that
  * can be looked at. It writes the JWK Set and a token file per pod, and replaces the tokens as kubelet does.
  *
- *     node test/demo/token-issuer.ts WORLD_DIRECTORY
+ *     node test/demo/token-issuer.ts FOLDER
  *
  * Each token is told of by its claims; the token itself is only in its file.
  */
 import { createHash } from 'node:crypto'
-import { renameSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { TokenIssuer } from '../fakes/token-issuer.ts'
 import { AGENTS, AUDIENCE, type DemoPod, PODS } from './world.ts'
 
 const REPLACE_EVERY_MS = 30_000
-const root = process.argv[2] ?? '.'
+const folder = process.argv[2] ?? ''
+if (!existsSync(join(folder, 'tokens'))) {
+  process.stderr.write('usage: npx node test/demo/token-issuer.ts FOLDER (which has a folder `tokens` in it)\n')
+  process.exit(2)
+}
 const issuer = new TokenIssuer({ issuer: 'https://token-issuer.demo.example' })
 
 /** A name's own UID: the same in every run, which makes output comparable. */
@@ -23,7 +27,7 @@ function uid(name: string): string {
 }
 
 function write(name: string, text: string): void {
-  const file = join(root, name)
+  const file = join(folder, name)
   writeFileSync(`${file}.new`, text, { mode: 0o600 })
   renameSync(`${file}.new`, file)
 }

@@ -1,6 +1,6 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 
 export const TRUST_DOMAIN = 'demo.example'
@@ -74,12 +74,12 @@ export class World {
     return readFileSync(this.path(name), 'utf8')
   }
 
-  removeVolumes(): void {
-    rmSync(this.volumes, { recursive: true, force: true })
-  }
-
-  remove(): void {
-    rmSync(this.root, { recursive: true, force: true })
+  /** Removes all of it but the folders named in `kept`. */
+  remove(kept: readonly string[] = []): void {
+    const folders = kept.length === 0 ? [this.root] : readdirSync(this.root).filter((name) => !kept.includes(name))
+    for (const folder of [this.volumes, ...folders]) {
+      rmSync(resolve(this.root, folder), { recursive: true, force: true })
+    }
   }
 }
 

@@ -23,7 +23,6 @@ export function buildProgram(context: CommandContext): Command {
     .option('--request-timeout <duration>', 'for each request', '10s')
     .option('--json', 'for programs')
     .showHelpAfterError('(--help says what there is)')
-    .helpCommand(false)
   addCheckCommand(program, context)
   addStatusCommand(program, context)
   addIdentityCommand(program, context)

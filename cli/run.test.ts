@@ -399,6 +399,7 @@ describe('exit codes', () => {
   test.for([
     ['no command', [], 2, ''],
     ['help', ['--help'], 0, ''],
+    ['help as a command', ['help', 'check'], 0, ''],
     ['an unknown command', ['frobnicate'], 2, 'unknown command'],
     ['an unknown flag', ['check', '--frobnicate'], 2, 'unknown option'],
     ['a wrong duration', ['check', '--wait', '30'], 2, '--wait'],

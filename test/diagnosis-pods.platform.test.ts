@@ -73,7 +73,7 @@ const reasons: [name: string, code: string, remedy: string][] = [
   ['unlabelled', 'template_unrenderable', 'names the fact'],
   ['badly-labelled', 'template_unrenderable', 'names the fact'],
   ['writable', 'volume_not_read_only', 'csi.readOnly: true'],
-  ['odd-attribute', 'volume_attribute_unknown', 'lists those that are'],
+  ['odd-attribute', 'volume_attribute_unknown', 'Remove it'],
 ]
 
 describe('why a pod waits', () => {
@@ -99,6 +99,12 @@ describe('why a pod waits', () => {
     expect((await countersign.check()).of('waiting-pods').findings?.map(({ subject }) => subject)).not.toContain(
       `${NAMESPACE}/without-volume`,
     )
+  })
+
+  test.for(['writable', 'nowhere'])('nothing can be read in %s, and the command says why', async (name) => {
+    const { code, err } = await countersign.run('-n', NAMESPACE, 'svid', 'show', '--pod', name)
+    expect(err).toMatch(/does not run \((ContainerCreating|Pending)\); countersign explain pod may say why/)
+    expect(code).toBe(1)
   })
 
   test('there is none of that name', async () => {

@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream'
+import type { V1Pod } from '@kubernetes/client-node'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { CSI_DRIVER } from '../installation/names.ts'
 import type { Cluster } from './cluster.ts'
@@ -12,7 +13,11 @@ export interface MountedVolume {
   readonly path: string
 }
 
-/** The first container of a pod that mounts a volume of ours. */
+/**
+ * The first container of a pod that mounts a volume of ours.
+ *
+ * @throws {@link IdentityError} `identity_not_found` if there is none, or nothing can be read in it yet or any more.
+ */
 export async function mountedVolume(cluster: Cluster, namespace: string, pod: string): Promise<MountedVolume> {
   const found = await cluster.find(`get pods ${pod} in namespace ${namespace}`, ({ core }) =>
     core.readNamespacedPod({ namespace, name: pod }),
@@ -21,9 +26,23 @@ export async function mountedVolume(cluster: Cluster, namespace: string, pod: st
   const ours = new Set(found.spec?.volumes?.flatMap(({ name, csi }) => (csi?.driver === CSI_DRIVER ? [name] : [])))
   for (const { name: container, volumeMounts } of found.spec?.containers ?? []) {
     const mount = volumeMounts?.find(({ name }) => ours.has(name))
-    if (mount) return { container, path: mount.mountPath }
+    if (!mount) continue
+    checkThatItRuns(found, container)
+    return { container, path: mount.mountPath }
   }
   throw new IdentityError('identity_not_found', `pod ${namespace}/${pod} mounts no volume of ${CSI_DRIVER}`)
+}
+
+/** Where a container does not run, the API server says no more than "500" to whoever would run a command in it. */
+function checkThatItRuns({ metadata, status }: V1Pod, container: string): void {
+  const state = status?.containerStatuses?.find(({ name }) => name === container)?.state
+  if (state ? state.running : status?.phase !== 'Pending') return
+  const why = state?.waiting?.reason ?? state?.terminated?.reason ?? 'Pending'
+  const pod = `${metadata?.namespace}/${metadata?.name}`
+  throw new IdentityError(
+    'identity_not_found',
+    `container ${container} of ${pod} does not run (${why}); countersign explain pod may say why`,
+  )
 }
 
 /**

@@ -273,7 +273,7 @@ export const ERROR_CODES = {
   volume_attribute_unknown: row(
     'INVALID_ARGUMENT',
     'A volume attribute is not one of ours.',
-    'The message names it and lists those that are.',
+    'Remove it: the message names it, and those that are known.',
   ),
   volume_attribute_invalid: row(
     'INVALID_ARGUMENT',

@@ -24,7 +24,7 @@ export default defineConfig({
           testTimeout: 30_000,
           hookTimeout: 30_000,
           maxWorkers: 2,
-          // Modules keep no state, so files may share a process: a third of the time went into loading them anew.
+          // Modules keep no state, so files may share a process: a quarter of the time went into loading them anew.
           isolate: false,
         },
       },

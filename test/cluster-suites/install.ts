@@ -65,7 +65,8 @@ async function down(): Promise<void> {
 async function podsWithVolumes(cluster: Cluster): Promise<string[]> {
   const drivers = '{range .spec.volumes[*]}{.csi.driver}{" "}{end}'
   const lines = `{range .items[*]}{.metadata.namespace}/{.metadata.name} ${drivers}{"\\n"}{end}`
-  const pods = await cluster.kubectl(['get', 'pods', '--all-namespaces', '-o', `jsonpath=${lines}`])
+  const notEnded = '--field-selector=status.phase!=Succeeded,status.phase!=Failed'
+  const pods = await cluster.kubectl(['get', 'pods', '--all-namespaces', notEnded, '-o', `jsonpath=${lines}`])
   return pods.split('\n').flatMap((line) => {
     const [name = '', ...others] = line.trim().split(' ')
     return others.includes('csi.countersign.dev') ? [name] : []

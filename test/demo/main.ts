@@ -21,7 +21,10 @@ const processes: DemoProcess[] = []
 const interrupted = Promise.withResolvers<never>()
 const report = createReport(values.json ?? false, performance.now())
 
+let isOver = false
 function run(name: string, args: readonly string[]): DemoProcess {
+  // What was being shown when it was interrupted goes on a little: it must not start what nobody would stop.
+  if (isOver) throw new Error('the demonstration is over')
   const died = (who: string) =>
     interrupted.reject(new Error(`${who} ended; its log: ${world.path('logs', `${who}.log`)}`))
   const process = start(name, args, world.path('logs', `${name}.log`), died)
@@ -51,6 +54,7 @@ try {
   if (leftBy !== undefined) process.stderr.write(`the demonstration was ended: ${leftBy}\n`)
   else process.stderr.write(`the demonstration failed: ${(error as Error).message}\nlogs: ${world.path('logs')}\n`)
 } finally {
+  isOver = true
   await Promise.all(processes.map((process) => process.stop()))
   // The logs of a failure are worth keeping; keys and tokens are not.
   const hasFailed = process.exitCode === 1 && leftBy === undefined

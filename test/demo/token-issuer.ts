@@ -14,7 +14,7 @@ import { AGENTS, AUDIENCE, type DemoPod, PODS } from './world.ts'
 
 const REPLACE_EVERY_MS = 30_000
 const folder = process.argv[2] ?? ''
-if (!existsSync(join(folder, 'tokens'))) {
+if (folder === '' || !existsSync(join(folder, 'tokens'))) {
   process.stderr.write('usage: npx node test/demo/token-issuer.ts FOLDER (which has a folder `tokens` in it)\n')
   process.exit(2)
 }

@@ -31,10 +31,11 @@ const PROGRAMS = {
   broker: { document: BROKER, schema: brokerConfigSchema },
   agent: { document: AGENT, schema: agentConfigSchema },
 } as const
+const NAMES = ['broker', 'agent'] as const
 
 /** A file, and whose it is. */
 interface ConfigFile {
-  readonly program: keyof typeof PROGRAMS
+  readonly program: (typeof NAMES)[number]
   readonly text: string
 }
 
@@ -42,9 +43,9 @@ interface ConfigFile {
 export const target = defineTarget<ConfigFile>({
   name: 'config',
   generate(rng) {
-    const program = rng.pick(['broker', 'agent'] as const)
+    const program = rng.pick(NAMES)
     // Somebody may hand a program the other one's file, too.
-    const document = structuredClone<Document>(PROGRAMS[rng.oneIn(20) ? 'agent' : program].document)
+    const document = structuredClone<Document>(PROGRAMS[rng.oneIn(20) ? rng.pick(NAMES) : program].document)
     if (!rng.oneIn(4)) for (const bend of rng.list(1, 3, () => rng.pick(BENDS))) bend(document, rng)
     const text = rng.oneIn(5) ? JSON.stringify(document) : stringify(document)
     return { program, text: rng.oneIn(4) ? bentText(rng, text) : text }

@@ -10,11 +10,22 @@ export interface ProcessId {
 /** The process that now has this number; `undefined` when there is none, or only its corpse. */
 export async function identify(pid: number): Promise<ProcessId | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+  const startTime = stat === undefined ? undefined : startTimeOfLiving(stat)
+  return startTime === undefined ? undefined : { pid, startTime }
+}
+
+/**
+ * When the process that `/proc/PID/stat` tells of was started; `undefined` when only its corpse is left.
+ *
+ * A corpse whose other threads still run is none: killed, they need a tenth of a second to let go of much memory, and
+ * until then the process's sockets are bound. Whoever took its port as free got "address already in use".
+ */
+export function startTimeOfLiving(stat: string): string | undefined {
   // The name, in parentheses, may itself hold spaces and parentheses.
-  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const [state, startTime] = [fields?.[0], fields?.[19]]
-  if (startTime === undefined || state === 'Z' || state === 'X') return undefined
-  return { pid, startTime }
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const [state, threads, startTime] = [fields[0], Number(fields[17]), fields[19]]
+  const isCorpse = state === 'X' || (state === 'Z' && threads <= 1)
+  return isCorpse ? undefined : startTime
 }
 
 export async function isAlive({ pid, startTime }: ProcessId): Promise<boolean> {

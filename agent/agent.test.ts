@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, credentials } from '@grpc/grpc-js'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createLog } from '../core/runtime/log.ts'
 import { systemRandom } from '../core/runtime/random.ts'
 import { systemClock } from '../core/runtime/system-clock.ts'
@@ -20,22 +20,25 @@ let agent: Agent
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'agent-'))
-  const pluginsRegistry = join(directory, 'registry')
-  const bootstrapBundleFile = join(directory, 'bundle.pem')
-  await mkdir(pluginsRegistry)
-  await writeFile(bootstrapBundleFile, bundleToPem((await someDelivered()).bundles.own))
+  await mkdir(join(directory, 'registry'))
+  await mkdir(join(directory, 'declared'))
+  await writeFile(join(directory, 'bundle.pem'), bundleToPem((await someDelivered()).bundles.own))
+})
+
+async function start(flags: Record<string, unknown>): Promise<Agent> {
   const config = readAgentConfig(undefined, {
     trustDomain: 'prod.example',
     nodeName: 'node-a',
     // Nobody is there.
     broker: { address: '127.0.0.1:1' },
     tokenFile: join(directory, 'token'),
-    bootstrapBundleFile,
+    bootstrapBundleFile: join(directory, 'bundle.pem'),
     stateDirectory: join(directory, 'state'),
-    csi: { pluginsRegistry, kubeletDirectory: directory },
+    ...flags,
   })
   agent = await startAgent(config, { clock: systemClock, random: systemRandom, log: createLog('agent', 'silent') })
-})
+  return agent
+}
 
 afterEach(async () => {
   await agent.stop()
@@ -43,6 +46,7 @@ afterEach(async () => {
 })
 
 test('of an agent that serves pods, whether it is ready depends on kubelet, too', async () => {
+  await start({ csi: { pluginsRegistry: join(directory, 'registry'), kubeletDirectory: directory } })
   expect(agent.notReady()).toContain(UNKNOWN)
   const socket = join(directory, 'registry', 'csi.countersign.dev-reg.sock')
   const client = new Client(`unix:${socket}`, credentials.createInsecure())
@@ -51,4 +55,17 @@ test('of an agent that serves pods, whether it is ready depends on kubelet, too'
   client.close()
   expect(agent.notReady()).not.toContain(UNKNOWN)
   expect(agent.notReady()).toContain('the node is not attested yet')
+})
+
+test('declarations that cannot be served are counted where metrics are scraped', async () => {
+  const [declared, output] = [join(directory, 'declared'), join(directory, 'output')]
+  await writeFile(join(declared, 'wrong.yaml'), 'name: ../wrong\n')
+  const { operationsPort } = await start({
+    workloads: { directory: declared, output, allowDisk: true },
+    operations: { listen: '127.0.0.1:0' },
+  })
+  await vi.waitFor(async () => {
+    const metrics = await fetch(`http://127.0.0.1:${operationsPort}/metrics`)
+    expect(await metrics.text()).toContain('countersign_agent_declarations_unserved 1\n')
+  })
 })

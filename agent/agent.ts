@@ -8,6 +8,7 @@ import { BrokerLink } from './broker-client/broker-link.ts'
 import { SavedBundles } from './broker-client/saved-bundles.ts'
 import type { AgentConfig } from './config.ts'
 import type { CsiDriver } from './csi/csi-driver.ts'
+import type { DeclaredWorkloads } from './directory/declared-workloads.ts'
 import { Observation } from './observe.ts'
 import { notReadyReasons } from './readiness.ts'
 import { Rotation } from './rotation/rotation.ts'
@@ -102,10 +103,12 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     ownLeftMs: () => link.ownLeftMs,
     workloads: () => workloads.size,
     expired: () => rotation.expiredCount(),
+    unserved: () => declared?.unserved ?? 0,
     leastLeftMs: () => rotation.leastLeftMs(),
     connections: () => endpoint.connectionCount,
   })
   let csi: CsiDriver | undefined
+  let declared: DeclaredWorkloads | undefined
   const notReady = () =>
     notReadyReasons({
       isConnected: link.isConnected,
@@ -125,10 +128,11 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     rotation.start()
     lifecycle.add('rotation', () => rotation.stop())
 
-    const declared =
+    const folder =
       config.workloads &&
       (await declaredWorkloads(config.workloads, config.stateDirectory, { workloads: served, clock, log }))
-    await declared?.recover()
+    declared = folder
+    await folder?.recover()
     const driver = await servePods(config, {
       workloads: served,
       clock,
@@ -139,8 +143,8 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     csi = driver
     if (driver) lifecycle.add('csi', () => driver.close())
     link.start()
-    declared?.start()
-    if (declared) lifecycle.add('declared workloads', () => declared.stop())
+    folder?.start()
+    if (folder) lifecycle.add('declared workloads', () => folder.stop())
     return { operationsPort: operations?.port, notReady, stop: stopStarted }
   } catch (error) {
     await stopStarted()

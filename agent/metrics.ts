@@ -35,6 +35,10 @@ export const AGENT_METRICS = {
     kind: 'gauge',
     help: 'Workloads whose SVID has expired because it could not be renewed.',
   },
+  countersign_agent_declarations_unserved: {
+    kind: 'gauge',
+    help: 'Without Kubernetes: declarations that cannot be read, whose token cannot, or whose workload is refused an identity. The log names each.',
+  },
   countersign_agent_next_expiry_seconds: {
     kind: 'gauge',
     help: 'Time until the SVID that ends first ends, of all workloads; negative once it has. Absent (NaN) without workloads.',

@@ -19,6 +19,8 @@ export interface Readings {
   readonly ownLeftMs: () => number | undefined
   readonly workloads: () => number
   readonly expired: () => number
+  /** Of a folder of declarations; 0 where pods are served. */
+  readonly unserved: () => number
   readonly leastLeftMs: () => number
   readonly connections: () => number
 }
@@ -56,6 +58,7 @@ export class Observation {
     onScrape(metrics.countersign_agent_own_svid_expiry_seconds, () => (readings.ownLeftMs() ?? NaN) / 1000)
     onScrape(metrics.countersign_agent_workloads, readings.workloads)
     onScrape(metrics.countersign_agent_workloads_expired, readings.expired)
+    onScrape(metrics.countersign_agent_declarations_unserved, readings.unserved)
     onScrape(metrics.countersign_agent_workload_api_connections, readings.connections)
     onScrape(metrics.countersign_agent_next_expiry_seconds, () => {
       const leftMs = readings.leastLeftMs()

@@ -254,8 +254,30 @@ test('who is refused is tried again with the next reading, and each reason told 
   expect(warn).toHaveBeenCalledTimes(1)
   target.refuse = new IdentityError('template_ambiguous', 'two')
   await reread(() => expect(warn).toHaveBeenCalledTimes(2))
+  expect(declared.unserved).toBe(1)
   target.refuse = undefined
   await reread(() => expect(target.held.has('cart')).toBe(true))
+  expect(declared.unserved).toBe(0)
+})
+
+test('what cannot be served is counted once, however much is wrong with it, until it is mended or gone', async () => {
+  target.refuse = new IdentityError('template_not_matched', 'no')
+  await declare('refused')
+  await declare('without-token')
+  await rm(join(directory, 'without-token.token'))
+  await writeFile(join(directory, 'unreadable.yaml'), '{')
+  declared.start()
+  await reread(() => expect(declared.unserved).toBe(3))
+  await rm(join(directory, 'refused.token'))
+  await reread(() => expect(declared.problems).toHaveLength(3))
+  expect(declared.unserved).toBe(3)
+  await rm(join(directory, 'unreadable.yaml'))
+  await rm(join(directory, 'refused.yaml'))
+  await reread(() => expect(declared.unserved).toBe(1))
+  target.refuse = undefined
+  await declare('without-token')
+  await reread(() => expect(target.held.has('without-token')).toBe(true))
+  expect(declared.unserved).toBe(0)
 })
 
 describe('what cannot be read', () => {

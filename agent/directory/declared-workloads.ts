@@ -60,6 +60,8 @@ export class DeclaredWorkloads {
   readonly #refused = new Map<string, ErrorCode>()
   readonly #stopping = new AbortController()
   #problems: readonly string[] = []
+  /** Those of the problems that are a workload's, by its name. */
+  #troubled: ReadonlySet<string> = new Set()
   #loop: Promise<void> | undefined
 
   constructor(options: Options, dependencies: Dependencies) {
@@ -70,6 +72,12 @@ export class DeclaredWorkloads {
   /** What is wrong with the declarations now, one text each. */
   get problems(): readonly string[] {
     return this.#problems
+  }
+
+  /** How many declarations cannot be read, or are of a workload that cannot be served as declared. */
+  get unserved(): number {
+    const ofFiles = this.#problems.length - this.#troubled.size
+    return ofFiles + new Set([...this.#troubled, ...this.#refused.keys()]).size
   }
 
   /** Takes up what a former run has delivered, without tokens; what is declared no more is removed. */
@@ -105,7 +113,7 @@ export class DeclaredWorkloads {
   }
 
   async #reread({ workloads, problems }: Declarations): Promise<void> {
-    const found = [...problems]
+    const troubled = new Map<string, string>()
     for (const declaration of workloads.values()) {
       try {
         // First, and whatever the token is: a key that is taken from somebody is taken at once.
@@ -113,7 +121,7 @@ export class DeclaredWorkloads {
         if (this.#unseen.has(declaration.name)) await this.#takeUp(declaration)
         await this.#keep(declaration, await readDeclaredToken(declaration.tokenFile))
       } catch (error) {
-        found.push(`${declaration.name}: ${described(error)}`)
+        troubled.set(declaration.name, `${declaration.name}: ${described(error)}`)
       }
     }
     // A file that cannot be read may declare any of them.
@@ -123,7 +131,8 @@ export class DeclaredWorkloads {
         if (!workloads.has(id) && this.#unseen.delete(id)) await this.#removeLeftOver(id)
       }
     }
-    this.#report(found)
+    this.#report([...problems, ...troubled.values()])
+    this.#troubled = new Set(troubled.keys())
   }
 
   async #keep(declaration: WorkloadDeclaration, { token, pod }: DeclaredToken): Promise<void> {

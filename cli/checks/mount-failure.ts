@@ -8,6 +8,12 @@ export interface MountFailure {
   readonly remedy: string
 }
 
+/** What kubelet said of a pod's volumes, newest first. */
+export interface MountFailures {
+  readonly ofOurs: readonly string[]
+  readonly ofOthers: readonly string[]
+}
+
 /** What kubelet itself says when our driver is not to blame, and what to do. First match wins. */
 const KUBELET_SAYS: readonly (readonly [pattern: RegExp, reason: string, remedy: string])[] = [
   [

@@ -34,6 +34,7 @@ test('what is kept of a pod', () => {
       { name: 'identity', readOnly: true, attributes: {} },
       { name: 'second', readOnly: false, attributes: { a: 'b' } },
     ],
+    foreignVolumes: [{ name: 'secrets', driver: 'secrets-store.csi.k8s.io' }],
     problems: [],
   })
 })

@@ -11,6 +11,8 @@ export interface PodFact {
   readonly isBeingDeleted: boolean
   /** Volumes of our driver. */
   readonly volumes: readonly VolumeFact[]
+  /** Inline volumes of other drivers: one of them may have been meant to be ours. */
+  readonly foreignVolumes: readonly ForeignVolumeFact[]
   /** Why it does not run, as the scheduler and kubelet say it. */
   readonly problems: readonly string[]
 }
@@ -19,6 +21,11 @@ export interface VolumeFact {
   readonly name: string
   readonly readOnly: boolean
   readonly attributes: Readonly<Record<string, string>>
+}
+
+export interface ForeignVolumeFact {
+  readonly name: string
+  readonly driver: string
 }
 
 /** A pod's object, as far as it is looked at. */
@@ -78,6 +85,9 @@ export function podFact(pod: PodObject, driver: string): PodFact {
     isBeingDeleted: metadata.deletionTimestamp !== undefined,
     volumes: (spec.volumes ?? []).flatMap(({ name, csi }) =>
       csi?.driver === driver ? [{ name, readOnly: csi.readOnly === true, attributes: csi.volumeAttributes ?? {} }] : [],
+    ),
+    foreignVolumes: (spec.volumes ?? []).flatMap(({ name, csi }) =>
+      csi && csi.driver !== driver ? [{ name, driver: csi.driver }] : [],
     ),
     problems: problemsOf(pod),
   }

@@ -13,7 +13,7 @@ const facts = (change: Partial<PodFacts> = {}): PodFacts => ({
   agentPod: {
     value: pod({ namespace: 'countersign-agent', name: 'countersign-agent-x', isReady: true, phase: 'Running' }),
   },
-  mountFailures: { value: [] },
+  mountFailures: { value: { ofOurs: [], ofOthers: [] } },
   hasStarted: true,
   ...change,
 })
@@ -25,9 +25,18 @@ test('every step of a pod that has its volume is well', () => {
   )
 })
 
+const failures = (...ofOurs: string[]) => ({ value: { ofOurs, ofOthers: [] } })
+
 const cases: [what: string, change: Partial<PodFacts>, step: string, outcome: Outcome, says: RegExp][] = [
   ['no such pod', { pod: undefined }, 'pod', 'fail', /no such pod/],
   ['a pod on its way out', { pod: pod({ isBeingDeleted: true }) }, 'pod', 'warn', /being deleted/],
+  [
+    'a driver that is misspelt',
+    { pod: pod({ volumes: [], foreignVolumes: [{ name: 'identity', driver: 'csi.countersgn.dev' }] }) },
+    'volume',
+    'fail',
+    /its volume identity is of csi\.countersgn\.dev\.\nWrite the driver’s name as here/,
+  ],
   ['no volume', { pod: pod({ volumes: [] }) }, 'volume', 'fail', /asks for no identity.*readOnly: true/s],
   [
     'a writable volume',
@@ -78,17 +87,29 @@ const cases: [what: string, change: Partial<PodFacts>, step: string, outcome: Ou
   ],
   [
     'a refusal',
-    { hasStarted: false, mountFailures: { value: ['desc = template_not_matched: none selects it'] } },
+    { hasStarted: false, mountFailures: failures('desc = template_not_matched: none selects it') },
     'mount',
     'fail',
     /template_not_matched.*Write a template/s,
   ],
   [
     'a failure that nobody knows',
-    { hasStarted: false, mountFailures: { value: ['the moon'] } },
+    { hasStarted: false, mountFailures: failures('the moon') },
     'mount',
     'fail',
     /the moon/,
+  ],
+  [
+    'a Secret that is missing beside it',
+    {
+      hasStarted: false,
+      mountFailures: {
+        value: { ofOurs: [], ofOthers: ['MountVolume.SetUp failed for volume "db" : secret "db" not found'] },
+      },
+    },
+    'mount',
+    'warn',
+    /nothing against the volume.*another one: MountVolume.SetUp failed for volume "db" : secret "db" not found/s,
   ],
   ['nothing said yet', { hasStarted: false }, 'mount', 'warn', /not mounted the volume yet/],
 ]
@@ -110,6 +131,20 @@ test('the broker’s words come first, and what only the cluster knows is added'
   const merged = mergeExplanation(kubernetesSteps(facts()), answer(Verdict.HAS_IDENTITY, StepOutcome.OK))
   expect(merged).toMatchObject({ hasIdentity: true, summary: 'what the broker says' })
   expect(merged.steps.map(({ name }) => name)).toEqual(['template', 'csi-driver', 'registration', 'mount'])
+})
+
+test('of a pod without a volume of ours, the cluster tells which others there are', () => {
+  const foreignVolumes = [{ name: 'identity', driver: 'csi.countersgn.dev' }]
+  const merged = mergeExplanation(
+    kubernetesSteps(facts({ pod: pod({ volumes: [], foreignVolumes }) })),
+    create(ExplainPodResponseSchema, {
+      verdict: Verdict.NO_IDENTITY,
+      steps: [{ name: 'volume', outcome: StepOutcome.SKIPPED, found: 'It does not ask for an identity.' }],
+    }),
+  )
+  expect(merged.steps).toEqual([
+    expect.objectContaining({ name: 'volume', outcome: 'skip', found: expect.stringContaining('csi.countersgn.dev') }),
+  ])
 })
 
 test('what kubelet says is the summary where the broker knows of no reason', () => {

@@ -1,7 +1,7 @@
 import type { Outcome, Read } from '../checks/check.ts'
 import type { CsiDriverFact } from '../checks/facts.ts'
 import { csiDriverFaults } from '../checks/csi-driver.ts'
-import { mountFailure } from '../checks/mount-failure.ts'
+import { mountFailure, type MountFailures } from '../checks/mount-failure.ts'
 import type { PodFact } from '../checks/pod-fact.ts'
 import { CSI_DRIVER } from '../installation/names.ts'
 
@@ -24,7 +24,7 @@ export interface PodFacts {
   /** The agent's pod on that node; `undefined`: there is none. */
   readonly agentPod: Read<PodFact | undefined>
   /** Messages of FailedMount events, newest first. */
-  readonly mountFailures: Read<readonly string[]>
+  readonly mountFailures: Read<MountFailures>
   /** A container was made, and so the volume is mounted. */
   readonly hasStarted: boolean
 }
@@ -56,15 +56,17 @@ function podStep({ namespace, name, phase, serviceAccount, isBeingDeleted }: Pod
   return { name: 'pod', outcome: isBeingDeleted ? 'warn' : 'pass', found }
 }
 
-function volumeStep({ volumes }: PodFact): Step {
+function volumeStep({ volumes, foreignVolumes }: PodFact): Step {
   const [first] = volumes
-  if (!first)
+  if (!first) {
+    const others = foreignVolumes.map(({ name, driver }) => `its volume ${name} is of ${driver}`).join(', ')
     return {
       name: 'volume',
       outcome: 'fail',
-      found: `It has no volume of ${CSI_DRIVER}, and so asks for no identity.`,
-      remedy: `Add a volume: csi: { driver: ${CSI_DRIVER}, readOnly: true }, and mount it.`,
+      found: `It has no volume of ${CSI_DRIVER}, and so asks for no identity${others && `; ${others}`}.`,
+      remedy: `${others ? 'Write the driver’s name as here, or add a volume' : 'Add a volume'}: csi: { driver: ${CSI_DRIVER}, readOnly: true }, and mount it.`,
     }
+  }
   const writable = volumes.find(({ readOnly }) => !readOnly)
   if (writable)
     return {
@@ -128,12 +130,16 @@ function registrationStep({ isRegistered, agentPod }: PodFacts, { node }: PodFac
   }
 }
 
+/** How much is shown of what kubelet says of others' volumes. */
+const MAX_QUOTED = 300
+
 function mountStep({ mountFailures, hasStarted }: PodFacts): Step {
   const name = 'mount'
   if (hasStarted) return { name, outcome: 'pass', found: 'kubelet has mounted the volume: its containers were made.' }
   if ('failure' in mountFailures) return { name, outcome: 'warn', found: mountFailures.failure.message }
-  const [newest] = mountFailures.value
-  const known = mountFailures.value.map(mountFailure).find((failure) => failure !== undefined)
+  const { ofOurs, ofOthers } = mountFailures.value
+  const [newest] = ofOurs
+  const known = ofOurs.map(mountFailure).find((failure) => failure !== undefined)
   if (known)
     return {
       name,
@@ -148,6 +154,14 @@ function mountStep({ mountFailures, hasStarted }: PodFacts): Step {
       outcome: 'fail',
       found: `kubelet cannot mount the volume: ${newest}`,
       remedy: 'See the log of the agent on its node.',
+    }
+  const [other] = ofOthers
+  if (other !== undefined)
+    return {
+      name,
+      outcome: 'warn',
+      found: `kubelet says nothing against the volume, but the pod waits for another one: ${other.slice(0, MAX_QUOTED)}`,
+      remedy: 'Mend the other volume: no container starts before all of the pod’s are there.',
     }
   return { name, outcome: 'warn', found: 'kubelet has not mounted the volume yet, and has not said why.' }
 }

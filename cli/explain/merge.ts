@@ -42,10 +42,17 @@ export function mergeExplanation(
   }
   const { verdict, summary } = answered
   const hasIdentity = verdict === Verdict.HAS_IDENTITY
-  const steps = [...answered.steps.map(stepOf), ...kubernetes.filter(({ name }) => ONLY_KUBERNETES.has(name))]
+  const volume = kubernetes.find(({ name }) => name === 'volume')
+  // The broker does not know of other drivers' volumes, one of which may be ours misspelt.
+  const ofBroker = answered.steps
+    .map(stepOf)
+    .map((step) => (lacksVolume(step) && volume ? { ...volume, outcome: step.outcome } : step))
+  const steps = [...ofBroker, ...kubernetes.filter(({ name }) => ONLY_KUBERNETES.has(name))]
   const brokerKnows = answered.steps.some(({ outcome }) => outcome === StepOutcome.FAILED)
   return { hasIdentity, summary: !hasIdentity && !brokerKnows && failed ? failed.found : summary, steps }
 }
+
+const lacksVolume = ({ name, outcome }: Step): boolean => name === 'volume' && outcome === 'skip'
 
 function stepOf({ name, outcome, found, code, remedy }: ExplainPodResponse['steps'][number]): Step {
   return {

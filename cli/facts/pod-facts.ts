@@ -18,7 +18,7 @@ export async function gatherPodFacts(cluster: Cluster, namespace: string, name: 
       (await csiNodes(cluster)).some(({ node, drivers }) => node === pod?.node && drivers.includes(CSI_DRIVER)),
     ),
     attempt(() => pods(cluster, AGENT_NAMESPACE, AGENT_SELECTOR)),
-    attempt(async () => (pod ? mountFailures(cluster, pod) : [])),
+    attempt(async () => (pod ? mountFailures(cluster, pod) : { ofOurs: [], ofOthers: [] })),
   ])
   return {
     pod,

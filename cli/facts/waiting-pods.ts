@@ -2,6 +2,7 @@ import { ERROR_CODES, isErrorCode } from '../../core/runtime/error-codes.ts'
 import { type ExplainPodResponse, StepOutcome } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
 import type { AdminChannel } from '../broker/admin-channel.ts'
 import type { WaitingPod, WaitingPods } from '../checks/facts.ts'
+import type { MountFailures } from '../checks/mount-failure.ts'
 import { judgePod } from '../checks/pod-checks.ts'
 import { hasVolumes, type PodFact, podFact } from '../checks/pod-fact.ts'
 import { CSI_DRIVER } from '../installation/names.ts'
@@ -31,7 +32,7 @@ export async function waitingPods(
       const explained = admin && (await attempt(() => explain(admin, pod)))
       const waiting: WaitingPod = {
         pod,
-        mountFailures: 'value' in failures ? failures.value : [],
+        mountFailures: 'value' in failures ? failures.value.ofOurs : [],
         ...(explained && 'value' in explained && { explained: reasonOf(explained.value) }),
       }
       return { waiting, ageMs: now.getTime() - (metadata?.creationTimestamp?.getTime() ?? 0) }
@@ -43,8 +44,8 @@ export async function waitingPods(
   return { pods, more: ours.length - looked.length }
 }
 
-/** What kubelet said of the pod's volumes, newest first. */
-export async function mountFailures(cluster: Cluster, { namespace, uid, volumes }: PodFact): Promise<string[]> {
+/** What kubelet said of the pod's volumes. */
+export async function mountFailures(cluster: Cluster, { namespace, uid, volumes }: PodFact): Promise<MountFailures> {
   const events = await cluster.call(`list events in namespace ${namespace}`, ({ core }) =>
     everyPage((page) =>
       core.listNamespacedEvent({ namespace, fieldSelector: `involvedObject.uid=${uid},reason=FailedMount`, ...page }),
@@ -52,10 +53,9 @@ export async function mountFailures(cluster: Cluster, { namespace, uid, volumes 
   )
   const at = ({ lastTimestamp, eventTime, firstTimestamp }: (typeof events)[number]) =>
     (lastTimestamp ?? eventTime ?? firstTimestamp)?.getTime() ?? 0
-  return events
-    .toSorted((one, other) => at(other) - at(one))
-    .flatMap(({ message }) => message ?? [])
-    .filter((message) => volumes.some(({ name }) => message.includes(name)))
+  const messages = events.toSorted((one, other) => at(other) - at(one)).flatMap(({ message }) => message ?? [])
+  const isOfOurs = (message: string) => volumes.some(({ name }) => message.includes(name))
+  return { ofOurs: messages.filter(isOfOurs), ofOthers: messages.filter((message) => !isOfOurs(message)) }
 }
 
 function explain(admin: AdminChannel, { namespace, name }: PodFact): Promise<ExplainPodResponse> {

@@ -60,6 +60,7 @@ export function pod(change: Partial<PodFact> = {}): PodFact {
     isReady: false,
     isBeingDeleted: false,
     volumes: [{ name: 'identity', readOnly: true, attributes: {} }],
+    foreignVolumes: [],
     problems: [],
     ...change,
   }

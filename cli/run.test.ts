@@ -362,7 +362,19 @@ describe('the token', () => {
       '--token-file',
       join(directory, 'token'),
     ]
-    expect(await runCli([...args, '--kubeconfig', '/nonexistent', 'version'])).toMatchObject({ code: 0 })
+    const without = [...args, '--kubeconfig', '/nonexistent']
+    expect(await runCli([...without, 'version'])).toMatchObject({ code: 0 })
+    expect(await runCli([...without, 'identity', 'list', '-A'])).toMatchObject({ code: 0 })
+    expect(await runCli([...without, '-n', 'shop', 'identity', 'list'])).toMatchObject({ code: 0 })
+    expect(await runCli([...without, 'identity', 'list'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('which namespace?') as string,
+    })
+    // Which pod it is, and what kubelet says of it, only a cluster knows.
+    expect(await runCli([...without, 'explain', 'pod', 'cart-1'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('/nonexistent cannot be read') as string,
+    })
   })
 
   test.for([

@@ -33,9 +33,10 @@ export function addExplainCommand(program: Command, context: CommandContext): vo
     .argument('<name>', 'the pod; of the namespace of --namespace, or of the context')
     .action(async (name: string, _flags: object, command: Command) => {
       const session = context.session(command)
+      const cluster = await session.cluster()
       const namespace = await session.namespace()
       const [facts, answer] = await Promise.all([
-        gatherPodFacts(await session.cluster(), namespace, name),
+        gatherPodFacts(cluster, namespace, name),
         attempt(() => askBroker(session, namespace, name)),
       ])
       const explanation = mergeExplanation(

@@ -30,9 +30,28 @@ export class Session {
     return (this.#cluster ??= openCluster({ kubeconfig, context, requestTimeoutMs }))
   }
 
-  /** The namespace of the flag, else that of the context. */
+  /**
+   * The namespace of the flag, else that of the context.
+   *
+   * @throws {@link IdentityError} `config_invalid` where nothing says which.
+   */
   async namespace(): Promise<string> {
-    return this.options.namespace ?? (await this.cluster()).namespace
+    const { namespace, broker, bundleFile, tokenFile } = this.options
+    if (namespace !== undefined) return namespace
+    try {
+      return (await this.cluster()).namespace
+    } catch (error) {
+      // Who reaches the broker without a cluster has no context, and need not be told of kubeconfigs.
+      const needsNone = broker !== undefined && bundleFile !== undefined && tokenFile !== undefined
+      if (!needsNone || !(error instanceof IdentityError)) throw error
+      throw new IdentityError(
+        'config_invalid',
+        'which namespace? There is no kubeconfig that says so: give --namespace',
+        {
+          cause: error,
+        },
+      )
+    }
   }
 
   /** What the ConfigMap of the installation holds; `undefined` without it. */

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { IdentityError } from '../core/runtime/errors.ts'
+import { flagLines } from '../core/runtime/flag-lines.ts'
 import type { ConfigDocument } from './config.ts'
 
 /** A flag, the setting that it stands for (a dot leads into a section), and what it takes. */
@@ -33,16 +34,12 @@ export const USAGE = `usage: agent --config FILE
 
 Each flag stands for a setting of the file, and wins over it; docs/configuration.md tells what they mean.
 
-${lines([
+${flagLines([
   ['config FILE', 'the file with the settings'],
   ...Object.entries(FLAGS).map(([flag, [setting, takes]]) => [`${flag} ${takes}`, setting] as const),
   ['allow-disk', 'workloads.allowDisk'],
   ['help, -h', 'this text'],
 ])}`
-
-function lines(flags: readonly (readonly [flag: string, meaning: string])[]): string {
-  return flags.map(([flag, meaning]) => `  --${flag.padEnd(30)}${meaning}`).join('\n')
-}
 
 /** @throws {@link IdentityError} `config_invalid` for what is no flag of ours. */
 export function parseCommandLine(args: readonly string[]): CommandLine {

@@ -5,43 +5,53 @@ import { parseArgs } from 'node:util'
 import { stringify } from 'yaml'
 import { parseConfig } from '../core/runtime/config.ts'
 import { IdentityError } from '../core/runtime/errors.ts'
+import { flagLines } from '../core/runtime/flag-lines.ts'
 import { type BrokerConfig, brokerConfigSchema, readBrokerConfig } from './config.ts'
 import type { UninstallCheckOptions } from './uninstall-check.ts'
 
 const text = { type: 'string' } as const
+const texts = { type: 'string', multiple: true } as const
 
-/** What a broker can be started with without a file: development and tests. Everything else has its default. */
+/**
+ * What a broker can be started with without a file: development and tests. Everything else has its default. Each with
+ * what it takes, and the setting that it stands for.
+ */
 const FLAGS = {
-  help: { type: 'boolean', short: 'h' },
-  config: text,
-  'trust-domain': text,
-  listen: text,
-  'operations-listen': text,
-  jwks: text,
-  issuer: text,
-  audience: text,
-  kubeconfig: text,
-  agent: { type: 'string', multiple: true },
-  templates: text,
-  data: text,
-  'bundle-file': { type: 'string', multiple: true },
-  'min-ttl': text,
-  'max-ttl': text,
-  'default-ttl': text,
-  'agent-ttl': text,
-  'issuance-rate': text,
-  'authority-lifetime': text,
-  'log-level': text,
-  undo: text,
+  config: { ...text, takes: 'FILE', means: 'the file with the settings; stands alone' },
+  'trust-domain': { ...text, takes: 'NAME', means: 'trustDomain' },
+  data: { ...text, takes: 'DIR', means: 'the folder of ledger.file and of authority.wrappingKeyFile, which is made' },
+  jwks: { ...text, takes: 'FILE', means: 'attestation.jwksFile, with attestation.mode jwksOnly' },
+  kubeconfig: { ...text, takes: 'FILE', means: 'kubernetes.kubeconfig, with attestation.mode tokenReview' },
+  issuer: { ...text, takes: 'URL', means: 'attestation.issuer' },
+  audience: { ...text, takes: 'NAME', means: 'attestation.audience' },
+  agent: { ...texts, takes: 'NAMESPACE/NAME', means: 'attestation.agents; may be repeated' },
+  listen: { ...text, takes: 'HOST:PORT', means: 'listen; default here: 127.0.0.1:0, a free port' },
+  'operations-listen': { ...text, takes: 'HOST:PORT', means: 'operations.listen; default here: 127.0.0.1:0' },
+  templates: { ...text, takes: 'DIR', means: 'templates.directory' },
+  'bundle-file': { ...texts, takes: 'FILE', means: 'bundle.files, .pem or .json; may be repeated' },
+  'min-ttl': { ...text, takes: '5m', means: 'issuance.minTtl' },
+  'max-ttl': { ...text, takes: '24h', means: 'issuance.maxTtl' },
+  'default-ttl': { ...text, takes: '1h', means: 'issuance.defaultTtl' },
+  'agent-ttl': { ...text, takes: '1h', means: 'issuance.agentTtl' },
+  'issuance-rate': { ...text, takes: 'NUMBER', means: 'issuance.perNode and issuance.perPod, a second' },
+  'authority-lifetime': { ...text, takes: '14d', means: 'authority.lifetime' },
+  'log-level': { ...text, takes: 'LEVEL', means: 'log.level' },
+  undo: {
+    ...text,
+    takes: 'COMMAND',
+    means: 'for uninstall-check: the command that its answer gives to those who keep Countersign',
+  },
+  help: { type: 'boolean', short: 'h', takes: '', means: 'this text; also -h' },
 } as const
 
 const USAGE = `usage: broker --config FILE
        broker config-check FILE
        broker uninstall-check [--kubeconfig FILE] [--undo COMMAND]
-       broker --trust-domain NAME --data DIR (--jwks FILE --issuer URL | --kubeconfig FILE) [--listen 127.0.0.1:0]
-              [--operations-listen 127.0.0.1:0] [--templates DIR] [--bundle-file FILE.json|FILE.pem]... [--agent NAMESPACE/NAME]...
-              [--audience NAME] [--min-ttl 5m] [--max-ttl 24h] [--default-ttl 1h] [--agent-ttl 1h]
-              [--issuance-rate PER_SECOND] [--authority-lifetime 14d] [--log-level info]`
+       broker --trust-domain NAME --data DIR (--jwks FILE --issuer URL | --kubeconfig FILE) [FLAG VALUE]...
+
+Each flag stands for a setting of the file; docs/configuration.md tells what they mean.
+
+${flagLines(Object.entries(FLAGS).map(([flag, { takes, means }]) => [`${flag} ${takes}`, means]))}`
 
 /** What the command line asks for. */
 export type Command =

@@ -30,6 +30,12 @@ test('starts by flags alone, says where it listens, and stops on SIGTERM', async
   expect(existsSync(join(directory, 'data', 'ledger.sqlite-wal'))).toBe(false)
 })
 
+test('--help tells one flag a line, with the setting that it stands for', () => {
+  const { status, stdout } = spawnSync(process.execPath, [MAIN, '-h'])
+  expect(status).toBe(0)
+  expect(stdout.toString()).toMatch(/^ {2}--jwks FILE +attestation\.jwksFile, /m)
+})
+
 test('a command line that is wrong ends with 2 and the reason', () => {
   const { status, stderr } = spawnSync(process.execPath, [MAIN, '--trust-domain', 'dev.example'])
   expect(status).toBe(2)

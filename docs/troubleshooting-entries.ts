@@ -80,7 +80,11 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
   batch_duplicate: entry(['wire', 'audit'], 'Agents never do this; a client of its own did.'),
   config_invalid: entry(
     ['start', 'agent', 'cli'],
-    'The program ends with exit code 2 and lists every line that is wrong. `broker config-check FILE` and `agent config-check FILE` say the same without starting anything. In a cluster: `kubectl logs` of the pod that restarts. A program that says `cannot listen on …` instead, with exit code 1, has an address that is taken (`EADDRINUSE`) or that this machine does not have. Of an agent that runs, it may also be a token file that cannot be read, or a state directory that others may write.',
+    'The program ends with exit code 2 and lists every line that is wrong. `broker config-check FILE` and `agent config-check FILE` say the same without starting anything. In a cluster: `kubectl logs` of the pod that restarts. Of an agent that runs, it may also be a token file that cannot be read, or a state directory that others may write.',
+  ),
+  address_unavailable: entry(
+    ['start'],
+    'The program ends with exit code 1 and names the address, with the reason of the system: `EADDRINUSE` (taken, mostly by one of ours that still runs), `EADDRNOTAVAIL` (not of this machine) or `EACCES`. Port 0 takes a free one, which the log then tells.',
   ),
   object_invalid: entry(
     ['problems', 'broker', 'event', 'agent', 'audit', 'start'],

@@ -66,6 +66,11 @@ export const ERROR_CODES = {
     'A configuration file or flag is wrong; every problem is listed with its path.',
     'Correct the listed lines; docs/configuration.md has each setting.',
   ),
+  address_unavailable: row(
+    'FAILED_PRECONDITION',
+    'A program cannot listen where its settings say: another one does, or the machine has no such address.',
+    'See who listens there (ss -ltnp), and stop that program or set another address; EACCES means a port below 1024.',
+  ),
   object_invalid: row(
     'FAILED_PRECONDITION',
     'An object (for example an IdentityTemplate) is wrong; every problem is listed with its path.',

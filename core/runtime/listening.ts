@@ -5,5 +5,7 @@ export function cannotListen(address: { readonly host: string; readonly port: nu
   const { code } = error as NodeJS.ErrnoException
   const { host, port } = address
   const where = `${host.includes(':') ? `[${host}]` : host}:${port}`
-  return new IdentityError('config_invalid', `cannot listen on ${where}: ${code ?? error.message}`, { cause: error })
+  return new IdentityError('address_unavailable', `cannot listen on ${where}: ${code ?? error.message}`, {
+    cause: error,
+  })
 }

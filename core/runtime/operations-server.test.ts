@@ -19,10 +19,10 @@ const get = async (path: string, method = 'GET') => {
 
 test('is alive', async () => expect(await get('/livez')).toEqual({ status: 200, body: 'ok\n' }))
 
-test('an address that is taken is a wrong setting', async () => {
+test('an address that is taken is said to be so', async () => {
   const address = { host: '127.0.0.1', port: server.port }
   await expect(startOperationsServer(address, { registry, notReady: () => [] })).rejects.toMatchObject({
-    code: 'config_invalid',
+    code: 'address_unavailable',
     message: `cannot listen on 127.0.0.1:${server.port}: EADDRINUSE`,
   })
 })

@@ -243,7 +243,10 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
     ['event'],
     'Refused when the pod starts, never later: an agent that was rolled back leaves running pods alone.',
   ),
-  volume_attribute_invalid: entry(['event'], 'No attribute has values yet; no agent gives this code today.'),
+  volume_attribute_invalid: entry(
+    ['event'],
+    'Keys belong in memory, so the volume is a tmpfs whatever the pod asks for. A volume that containers use already is served on.',
+  ),
   target_path_invalid: entry(
     ['event', 'agent'],
     'On nodes whose kubelet keeps its files elsewhere (k0s, MicroK8s, RKE) set `agent.kubeletRoot` of the chart.',

@@ -50,6 +50,10 @@ test.for([
   expect(parseFirstPublish(request({ volumeCapability: mountedAs(group) }), settings).gid).toBe(gid)
 })
 
+test('a tmpfs may be asked for', () => {
+  expect(parseFirstPublish(request({ volumeCapability: mountedAs('', 'tmpfs') }), settings).gid).toBeUndefined()
+})
+
 const without = (name: string) =>
   Object.fromEntries(Object.entries(context).filter(([key]) => key !== `csi.storage.k8s.io/${name}`))
 const withInfo = (name: string, value: string) => ({ ...context, [`csi.storage.k8s.io/${name}`]: value })
@@ -115,6 +119,18 @@ const REFUSED: [string, PublishChange, string, string][] = [
     { volumeContext: { ...context, ['k'.repeat(100_000)]: 'x' } },
     'volume_attribute_unknown',
     `"${'k'.repeat(64)}…"`,
+  ],
+  [
+    'a file system of its own choice',
+    { volumeCapability: mountedAs('', 'ext4') },
+    'volume_attribute_invalid',
+    'always a tmpfs, not "ext4": remove fsType',
+  ],
+  [
+    'a file system that forges a log line',
+    { volumeCapability: mountedAs('', 'a\nlevel=error') },
+    'volume_attribute_invalid',
+    '"a?level=error"',
   ],
   ['a group by name', { volumeCapability: mountedAs('root') }, 'volume_request_invalid', 'volume_mount_group'],
   ['a negative group', { volumeCapability: mountedAs('-1') }, 'volume_request_invalid', 'volume_mount_group'],

@@ -7,7 +7,7 @@ import type {
 import type { PodRef } from '../workloads/workload.ts'
 import { own, podToken, type StringMap } from './service-account-token.ts'
 import { parseTargetPath, type TargetPath } from './target-path.ts'
-import { checkAttributes } from './volume-attributes.ts'
+import { checkAttributes, checkFileSystem } from './volume-attributes.ts'
 
 /** What requests are judged by. */
 export interface PublishSettings {
@@ -73,6 +73,7 @@ export function parseUnpublish(request: NodeUnpublishVolumeRequest, settings: Pu
 export function parseFirstPublish(request: NodePublishVolumeRequest, settings: PublishSettings): FirstPublishRequest {
   const publish = parsePublish(request, settings)
   checkAttributes(request.volumeContext)
+  checkFileSystem(request.volumeCapability)
   return { ...publish, token: tokenOf(request, publish, settings) }
 }
 

@@ -282,8 +282,8 @@ export const ERROR_CODES = {
   ),
   volume_attribute_invalid: row(
     'INVALID_ARGUMENT',
-    'A volume attribute has a value that is not allowed.',
-    'The message names it and its form.',
+    'The volume has a setting whose value is not allowed: an fsType other than tmpfs.',
+    'Remove it: the message names it.',
   ),
   target_path_invalid: row(
     'INVALID_ARGUMENT',

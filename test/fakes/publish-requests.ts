@@ -54,9 +54,9 @@ export function publishRequest(
 }
 
 /** The capability of a mounted volume of a pod with this fsGroup. */
-export function mountedAs(volumeMountGroup: string): VolumeCapability {
+export function mountedAs(volumeMountGroup: string, fsType = ''): VolumeCapability {
   return create(VolumeCapabilitySchema, {
-    accessType: { case: 'mount', value: { volumeMountGroup } },
+    accessType: { case: 'mount', value: { volumeMountGroup, fsType } },
     accessMode: { mode: Mode.SINGLE_NODE_WRITER },
   })
 }

@@ -38,6 +38,7 @@ const CHANGES: readonly ((request: NodePublishVolumeRequest, rng: Rng) => void)[
   (request, rng) => (request.readonly = rng.oneIn(2)),
   (request, rng) =>
     (request.volumeCapability = mountedAs(rng.pick(['0', '1000', '-1', '1e3', '4294967295', ' 1', '٣']))),
+  (request, rng) => (request.volumeCapability = mountedAs('', rng.pick([...HOSTILE, 'tmpfs', 'ext4']))),
   (request) => (request.volumeCapability = create(VolumeCapabilitySchema)),
   (request, rng) => (request.volumeContext[rng.pick(HOSTILE)] = rng.pick(HOSTILE)),
   (request, rng) => (request.volumeContext[`csi.storage.k8s.io/${rng.pick(['x', ...HOSTILE])}`] = rng.pick(HOSTILE)),

@@ -1,14 +1,6 @@
 import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 
-/** What a decoder returns for bytes that are no message of its type, so that the handler's side can refuse them properly. */
-export class Malformed {
-  readonly reason: string
-  constructor(reason: string) {
-    this.reason = reason
-  }
-}
-
 /** A message that is already encoded: one that goes to many streams is encoded once, not once per stream. */
 export class Encoded<_O extends DescMessage> {
   readonly bytes: Buffer
@@ -31,14 +23,9 @@ export function methodDefinition<I extends DescMessage, O extends DescMessage>(
     requestStream: methodKind === 'client_streaming' || methodKind === 'bidi_streaming',
     responseStream: methodKind === 'server_streaming' || methodKind === 'bidi_streaming',
     requestSerialize: (message: MessageInitShape<I>) => encode(input, message),
-    // grpc-js answers INTERNAL when a decoder throws; bytes that a caller got wrong are INVALID_ARGUMENT.
-    requestDeserialize: (bytes: Buffer): MessageShape<I> | Malformed => {
-      try {
-        return fromBinary(input, bytes)
-      } catch (error) {
-        return new Malformed(error instanceof Error ? error.message : 'undecodable')
-      }
-    },
+    // Not here: grpc-js decodes what comes at once, and keeps it for as long as its sender leaves the call open; and it
+    // answers INTERNAL when a decoder throws. See `decodeRequest`.
+    requestDeserialize: (bytes: Buffer): Buffer => bytes,
     responseSerialize: (message: MessageInitShape<O> | Encoded<O>) =>
       message instanceof Encoded ? message.bytes : encode(output, message),
     responseDeserialize: (bytes: Buffer): MessageShape<O> => fromBinary(output, bytes),

@@ -24,7 +24,8 @@ import type {
 import type { ErrorCode } from '../core/runtime/error-codes.ts'
 import { codeOf, IdentityError } from '../core/runtime/errors.ts'
 import { unlessAborted } from '../core/runtime/unless-aborted.ts'
-import { type Encoded, Malformed, methodDefinition } from './grpc-method.ts'
+import { type Encoded, methodDefinition } from './grpc-method.ts'
+import { decodeRequest } from './request-message.ts'
 import { resetStream } from './reset-stream.ts'
 import { toStatus } from './status.ts'
 
@@ -81,7 +82,7 @@ export function addService<S extends DescService>(
     if (handle === undefined) throw new TypeError(`${service.typeName} has no handler for ${method.localName}`)
     const { path } = methodDefinition(method)
     const report = (peer: string, code: EndedCall['code'], error?: unknown) => ended({ path, peer, code, error })
-    return method.methodKind === 'unary' ? unary(handle, report) : streaming(handle, method, report)
+    return method.methodKind === 'unary' ? unary(handle, method, report) : streaming(handle, method, report)
   }
   server.addService(
     Object.fromEntries(service.methods.map((method) => [method.localName, methodDefinition(method)])),
@@ -92,8 +93,8 @@ export function addService<S extends DescService>(
 type UntypedHandler = (request: unknown, call: Call | StreamingCall) => Promise<unknown> & AsyncIterable<unknown>
 type Report = (peer: string, code: EndedCall['code'], error?: unknown) => void
 
-function unary(handle: UntypedHandler, report: Report) {
-  return (call: ServerUnaryCall<unknown, unknown>, reply: sendUnaryData<unknown>) => {
+function unary(handle: UntypedHandler, { input }: DescMethod, report: Report) {
+  return (call: ServerUnaryCall<Buffer, unknown>, reply: sendUnaryData<unknown>) => {
     const cancellation = new AbortController()
     let isAnswered = false
     // grpc-js says so of every call that has ended; an error with its stack is dear, and nobody waits for it by then.
@@ -102,7 +103,7 @@ function unary(handle: UntypedHandler, report: Report) {
     })
     const peer = call.getPeer()
     const answer = async () =>
-      handle(wellFormed(call.request), { peer, metadata: call.metadata, signal: cancellation.signal })
+      handle(decodeRequest(input, call.request), { peer, metadata: call.metadata, signal: cancellation.signal })
     answer().then(
       (response) => {
         isAnswered = true
@@ -118,7 +119,7 @@ function unary(handle: UntypedHandler, report: Report) {
   }
 }
 
-type StreamCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>
+type StreamCall = ServerWritableStream<Buffer, unknown> | ServerDuplexStream<Buffer, unknown>
 
 function streaming(handle: UntypedHandler, method: DescMethod, report: Report) {
   return async (call: StreamCall) => {
@@ -128,7 +129,8 @@ function streaming(handle: UntypedHandler, method: DescMethod, report: Report) {
     const peer = call.getPeer()
     let responses: AsyncIterator<unknown> | undefined
     try {
-      const request = 'request' in call ? wellFormed(call.request) : incoming(call as AsyncIterable<unknown>)
+      const { input } = method
+      const request = 'request' in call ? decodeRequest(input, call.request) : incoming(input, call)
       const fail = (reason: Error) => cancellation.abort(reason)
       const { metadata } = call
       responses = handle(request, { peer, metadata, signal, fail, reset: () => resetStream(call) })[
@@ -160,13 +162,6 @@ function taken(call: StreamCall, message: unknown): Promise<void> {
   return new Promise((resume) => call.write(message, () => resume()))
 }
 
-/** grpc-js hands over what the decoder made of the bytes; see `requestDeserialize`. */
-function wellFormed(request: unknown): unknown {
-  if (request instanceof Malformed)
-    throw new IdentityError('request_invalid', `the message cannot be decoded: ${request.reason}`)
-  return request
-}
-
-async function* incoming(call: AsyncIterable<unknown>): AsyncIterable<DescMessage> {
-  for await (const request of call) yield wellFormed(request) as DescMessage
+async function* incoming(schema: DescMessage, call: AsyncIterable<Buffer>): AsyncIterable<unknown> {
+  for await (const bytes of call) yield decodeRequest(schema, bytes)
 }

@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events'
 import type { ServerHttp2Session } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/runtime/clock.ts'
+import { takeUncompressedOnly } from './uncompressed.ts'
 
 /** Time for what runs to end once the peer has sent GOAWAY or the session has ended. */
 export const LAST_WORDS_MS = 30_000
@@ -28,6 +29,7 @@ export class InjectedConnections {
     // TLS, where there is any, is behind us by then: the socket is handed over as it stands.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure())
     this.#http2Server = http2ServerOf(server)
+    takeUncompressedOnly(this.#http2Server)
   }
 
   /** @returns its session, if there is one. */

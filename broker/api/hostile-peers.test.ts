@@ -1,6 +1,9 @@
 import { once } from 'node:events'
-import { connect as connectHttp2, type Settings } from 'node:http2'
+import { type ClientHttp2Session, connect as connectHttp2, type IncomingHttpHeaders, type Settings } from 'node:http2'
 import { connect, type TLSSocket } from 'node:tls'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { gzipSync } from 'node:zlib'
 import { afterEach, expect, test } from 'vitest'
 import type { Broker } from '../broker.ts'
 import { attestedNode, connectTo, newCsr, pemOf, podFacts, tokenFor } from '../../test/fakes/node-client.ts'
@@ -78,6 +81,61 @@ test('who has no certificate has few streams and small messages, whatever the me
   await expect(stranger.service.issueX509Svids({ requests: [] }, { timeoutMs: 5000 })).rejects.toMatchObject({
     code: 'agent_certificate_required',
   })
+})
+
+const ATTEST = {
+  ':method': 'POST',
+  ':path': '/countersign.node.v1.NodeService/AttestNode',
+  'content-type': 'application/grpc',
+  te: 'trailers',
+}
+
+/** A message behind its head of five octets (gRPC over HTTP/2, "Length-Prefixed-Message"). */
+function delimited(message: Buffer, isCompressed: 0 | 1): Buffer {
+  const head = Buffer.from([isCompressed, 0, 0, 0, 0])
+  head.writeUInt32BE(message.length, 1)
+  return Buffer.concat([head, message])
+}
+
+async function strangersSession(running: Broker): Promise<ClientHttp2Session> {
+  const socket = await fresh(running)
+  const session = connectHttp2('https://broker', { createConnection: () => socket }).on('error', () => {})
+  cleanups.push(() => session.destroy())
+  return session
+}
+
+test('what a stranger sends and does not finish takes no more memory than it is long', async () => {
+  const running = await broker()
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const heap = (): number => {
+    collect()
+    return process.memoryUsage().heapUsed / 2 ** 20
+  }
+  // Fields that nobody knows, of two octets each: decoded, each of these messages was 3 MiB.
+  const message = delimited(Buffer.alloc(40_000, Buffer.from([0x78, 0])), 0)
+  const before = heap()
+  for (let count = 0; count < 20; count += 1) {
+    const session = await strangersSession(running)
+    for (let stream = 0; stream < 2; stream += 1)
+      session
+        .request(ATTEST, { endStream: false })
+        .on('error', () => {})
+        .write(message)
+  }
+  const node = await attestedNode(running, running.folder)
+  cleanups.push(() => node.close())
+  expect(heap() - before).toBeLessThan(30)
+})
+
+test('what is compressed is not taken, however much of it there is in a frame', async () => {
+  const session = await strangersSession(await broker())
+  const request = session.request({ ...ATTEST, 'grpc-encoding': 'gzip' }, { endStream: false })
+  const message = delimited(gzipSync(Buffer.alloc(40_000)), 1)
+  request.write(Buffer.concat(Array.from({ length: 100 }, () => message)))
+  const [headers] = (await once(request, 'response')) as [IncomingHttpHeaders]
+  expect(headers['grpc-status']).toBe('12')
+  expect(decodeURI(String(headers['grpc-message']))).toContain('unsupported encoding "gzip, which is not taken"')
 })
 
 test('invariant 4: a node that has taken over a name is another node', async () => {

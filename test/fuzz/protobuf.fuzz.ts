@@ -1,19 +1,16 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { itemOf } from '../../broker/api/messages.ts'
 import { checkBatch, type X509SvidItem } from '../../broker/issuance/batch-shape.ts'
-import { IdentityError } from '../../core/runtime/errors.ts'
 import {
   type IssueX509SvidsRequest,
   IssueX509SvidsRequestSchema,
-  NodeService,
   Urgency,
 } from '../../proto/gen/countersign/node/v1/node_pb.ts'
-import { Malformed, methodDefinition } from '../../proto/grpc-method.ts'
+import { decodeRequest } from '../../proto/request-message.ts'
 import { defineTarget, property } from './harness.ts'
 import type { Rng } from './rng.ts'
 
 const MAX_BATCH = 20
-const { requestDeserialize } = methodDefinition(NodeService.method.issueX509Svids)
 
 /** The bytes of a batch, from the wire to the first step of the cycle. */
 export const target = defineTarget<Uint8Array>({
@@ -30,8 +27,7 @@ export const target = defineTarget<Uint8Array>({
 })
 
 function check(bytes: Uint8Array, shape: (items: readonly X509SvidItem[], most: number) => void): void {
-  const request = requestDeserialize(Buffer.from(bytes))
-  if (request instanceof Malformed) throw new IdentityError('request_invalid', request.reason)
+  const request = decodeRequest(IssueX509SvidsRequestSchema, bytes)
   const items = request.requests.map(itemOf)
   shape(items, MAX_BATCH)
   property(items.length > 0 && items.length <= MAX_BATCH, 'a batch beyond its bounds was taken')

@@ -1,0 +1,30 @@
+import type { Guard } from './guard.ts'
+
+/** What keeps those out who would have us spend more than they do: each was an attack once. */
+export const FLOOD_GUARDS: readonly Guard[] = [
+  {
+    invariant: 'broker: what is not finished is not decoded',
+    file: 'proto/grpc-method.ts',
+    find: '    requestDeserialize: (bytes: Buffer): Buffer => bytes,',
+    replace:
+      '    requestDeserialize: (bytes: Buffer): Buffer => Object.assign(bytes, { kept: fromBinary(input, bytes) }),',
+    test: 'broker/api/hostile-peers.test.ts',
+    title: 'what a stranger sends and does not finish takes no more memory than it is long',
+  },
+  {
+    invariant: 'broker: nothing is inflated',
+    file: 'proto/injected-connection.ts',
+    find: '    takeUncompressedOnly(this.#http2Server)\n',
+    replace: '',
+    test: 'broker/api/hostile-peers.test.ts',
+    title: 'what is compressed is not taken, however much of it there is in a frame',
+  },
+  {
+    invariant: 'broker: what is dear to decode is refused before',
+    file: 'proto/request-message.ts',
+    find: '    if (bytes.length > MAX_FIELDS * LEAST_FIELD_BYTES) checkFields(schema, bytes, MAX_FIELDS)\n',
+    replace: '',
+    test: 'proto/request-message.test.ts',
+    title: 'too many empty messages are refused before they are objects',
+  },
+]

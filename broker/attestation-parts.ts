@@ -7,7 +7,7 @@ import { NodeAttestor } from './attestation/node-attestor.ts'
 import { PodAttestor } from './attestation/pod-attestor.ts'
 import { SigningKeys } from './attestation/signing-keys.ts'
 import { TokenPrecheck } from './attestation/token-precheck.ts'
-import { REVIEW_LIMITS, TokenReviewer } from './attestation/token-reviewer.ts'
+import { NODE_REVIEW_LIMITS, REVIEW_LIMITS, type ReviewLimits, TokenReviewer } from './attestation/token-reviewer.ts'
 import { audienceOf, type BrokerConfig } from './config.ts'
 import type { Kubernetes } from './kubernetes/connect.ts'
 import type { Problems } from './problems.ts'
@@ -59,16 +59,12 @@ export async function startAttestation(
     new TokenPrecheck({ keys, clock }, { issuer: knownIssuer, audience, maxLifetimeMs: maxTokenLifetime })
   const precheck = precheckFor(audienceOf(config))
   const { maxConcurrentReviews, maxQueuedReviews } = config.issuance
-  const reviewer =
-    mode === 'jwksOnly'
-      ? undefined
-      : new TokenReviewer(
-          { review: required(kubernetes).reviewToken, clock },
-          { ...REVIEW_LIMITS, maxConcurrent: maxConcurrentReviews, maxQueued: maxQueuedReviews },
-        )
+  const reviewer = (limits: ReviewLimits) =>
+    mode === 'jwksOnly' ? undefined : new TokenReviewer({ review: required(kubernetes).reviewToken, clock }, limits)
+  const ofPods = { ...REVIEW_LIMITS, maxConcurrent: maxConcurrentReviews, maxQueued: maxQueuedReviews }
   return {
-    pods: new PodAttestor({ precheck, reviewer }),
-    nodes: new NodeAttestor({ precheck, reviewer }, agents),
+    pods: new PodAttestor({ precheck, reviewer: reviewer(ofPods) }),
+    nodes: new NodeAttestor({ precheck, reviewer: reviewer(NODE_REVIEW_LIMITS) }, agents, clock),
     podFacts: kubernetes?.podFacts,
     precheckFor,
     kubernetes,
@@ -84,7 +80,7 @@ async function connect(config: BrokerConfig, clock: Clock, problems: Problems): 
     audience: audienceOf(config),
     clock,
     problems,
-    maxConnections: config.issuance.maxConcurrentReviews,
+    maxConnections: config.issuance.maxConcurrentReviews + NODE_REVIEW_LIMITS.maxConcurrent,
     ...(kubeconfig !== undefined && { kubeconfig }),
     ...(context !== undefined && { context }),
   })

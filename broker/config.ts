@@ -79,7 +79,9 @@ const issuance = z.strictObject({
   maxWait: duration.default(10_000).describe('The longest wait for a turn.'),
   perNode: rate(2_000, 10).describe('SVIDs that the agent of one node may ask for.'),
   perPod: rate(50, 1).describe('SVIDs that may be asked for with the tokens of one pod.'),
-  maxConcurrentReviews: between(1, 1000).default(32).describe('TokenReviews at the same time.'),
+  maxConcurrentReviews: between(1, 1000)
+    .default(32)
+    .describe('TokenReviews of pods at the same time; those of agents have eight places of their own.'),
   maxQueuedReviews: between(0, 100_000).default(1_000).describe('TokenReviews that wait.'),
 })
 

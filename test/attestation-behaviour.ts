@@ -39,7 +39,10 @@ export function attestorsOf(kubernetes: Kubernetes, clock: Clock, mode?: 'jwksOn
   const precheck = new TokenPrecheck({ keys, clock }, { issuer, audience: AUDIENCE, maxLifetimeMs: 3_600_000 })
   const reviewer = mode === 'jwksOnly' ? undefined : new TokenReviewer({ review: kubernetes.reviewToken, clock })
   const authorities = { precheck, reviewer }
-  return { pods: new PodAttestor(authorities), nodes: new NodeAttestor(authorities, [`${NAMESPACE}/cart`]) }
+  return {
+    pods: new PodAttestor(authorities),
+    nodes: new NodeAttestor(authorities, [`${NAMESPACE}/cart`], clock),
+  }
 }
 
 /**

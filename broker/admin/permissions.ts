@@ -1,3 +1,4 @@
+import { IdentityError } from '../../core/runtime/errors.ts'
 import type { AdminService } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
 import type { Handlers } from '../../proto/grpc-server.ts'
 
@@ -58,9 +59,21 @@ export interface AccessRule {
   readonly namespace: string
 }
 
+/** RFC 1123 label: what Kubernetes allows as the name of a namespace. */
+const NAMESPACE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+
+/**
+ * The rule by which a call is judged. It goes to the API server and into the audit before it is known whether its caller
+ * may ask anything at all: so what cannot be a namespace is refused first, or anybody could have us write what he likes.
+ *
+ * @throws {@link IdentityError} `request_invalid`.
+ */
 export function ruleOf<M extends AdminMethod>(method: M, request: AdminRequests[M]): AccessRule {
   const { verb, resource, namespaceOf } = PERMISSIONS[method] as Permission<AdminRequests[M]>
-  return { verb, resource, namespace: namespaceOf?.(request) ?? '' }
+  const namespace = namespaceOf?.(request) ?? ''
+  if (namespace !== '' && !NAMESPACE.test(namespace))
+    throw new IdentityError('request_invalid', 'namespace is not a lower-case RFC 1123 label')
+  return { verb, resource, namespace }
 }
 
 /** At most so much of what a caller wrote is put down. */

@@ -1,11 +1,14 @@
-import { create } from '@bufbuild/protobuf'
+import { create, toJson } from '@bufbuild/protobuf'
+import { TimestampSchema } from '@bufbuild/protobuf/wkt'
 import { Metadata } from '@grpc/grpc-js'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { x509Bundle } from '../../core/spiffe/bundle.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
+import { ListAgentsRequestSchema, ListAgentsResponseSchema } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
 import { RevisionKind, type SyncRequest, SyncRequestSchema } from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
+import { listAgents, nodeAgents } from '../admin/agent-answers.ts'
 import { SyncHub } from '../sync/sync-hub.ts'
 import type { Caller } from './caller.ts'
 import { nodeService } from './node-service.ts'
@@ -61,6 +64,20 @@ test('a Hello says what its node enforces already', async () => {
   const stream = sync(hello(5n))
   await stream.next()
   expect(hub.unacknowledged(BUNDLES, 5n, ['node-a'])).toEqual([])
+})
+
+test.for([
+  ['a minute ahead', 1_767_225_660n, 60_000],
+  ['in a year that no duration reaches', 8_000_000_000_000n, 100 * 365 * 86_400_000],
+  ['long before any', -8_000_000_000_000n, -100 * 365 * 86_400_000],
+  ['no time at all', 9_000_000_000_000_000_000n, undefined],
+] as const)('a clock that is %s keeps nobody from the answer about all agents', async ([, seconds, skewMs]) => {
+  const agentTime = create(TimestampSchema, { seconds })
+  const stream = sync(message({ case: 'hello', value: { agentVersion: '', heldSerialNumbers: [], agentTime } }))
+  await stream.next()
+  expect(hub.agents().get('node-a')?.says?.skewMs).toBe(skewMs)
+  const answer = listAgents(create(ListAgentsRequestSchema, {}), nodeAgents(hub, new Map()), 5n)
+  expect(toJson(ListAgentsResponseSchema, create(ListAgentsResponseSchema, answer))).toHaveProperty('agents.length', 1)
 })
 
 test('an acknowledgement counts for the node of its certificate', async () => {

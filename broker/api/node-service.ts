@@ -106,12 +106,14 @@ function hearAgent(
 
 /** Shown to operators as it is said, but no longer than anybody reads. */
 const MAX_VERSION = 64
+/** A hundred years; ten thousand are more than protobuf's Duration holds, and the answer about all agents would fail. */
+const MAX_SKEW_MS = 100 * 365 * 86_400_000
 
 function whatItSays({ agentVersion, agentTime }: Hello, now: Date): SyncPeer['says'] {
-  const skewMs = agentTime && timestampDate(agentTime).getTime() - now.getTime()
+  const skewMs = agentTime ? timestampDate(agentTime).getTime() - now.getTime() : NaN
   return {
     version: agentVersion.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, MAX_VERSION),
-    skewMs: Number.isFinite(skewMs) ? skewMs : undefined,
+    skewMs: Number.isFinite(skewMs) ? Math.max(-MAX_SKEW_MS, Math.min(MAX_SKEW_MS, skewMs)) : undefined,
   }
 }
 

@@ -29,7 +29,7 @@ function attestors(review: ReviewToken | 'none' = () => Promise.resolve(facts)) 
   }
   const reviewer = review === 'none' ? undefined : new TokenReviewer({ review: counting, clock })
   const authorities = { precheck, reviewer }
-  return { pods: new PodAttestor(authorities), nodes: new NodeAttestor(authorities, ['shop/cart']), counted }
+  return { pods: new PodAttestor(authorities), nodes: new NodeAttestor(authorities, ['shop/cart'], clock), counted }
 }
 
 test('attests a pod by one review', async () => {
@@ -42,6 +42,21 @@ test('invariant 3: where the JWKS alone vouches, the record says that nobody rev
   const { pods, nodes } = attestors('none')
   expect(await pods.attest(evidence, signal)).toEqual({ ...facts, reviewed: false })
   expect(await nodes.attest(token, signal)).toEqual({ ...facts, reviewed: false })
+})
+
+test('however many tokens the agent of a node makes, the API server is asked about so many of them', async () => {
+  const { nodes, counted } = attestors()
+  const attest = (change: Partial<TokenFacts>) =>
+    nodes.attest(issuer.mint({ facts: { ...facts, ...change }, audience: AUDIENCE }), signal)
+  for (let count = 0; count < 100; count += 1) await attest({ tokenId: `id-${count}` }).catch(() => {})
+  expect(counted.reviews).toBe(100)
+  await expect(attest({ tokenId: 'one more' })).rejects.toMatchObject({ code: 'overloaded' })
+  expect(counted.reviews).toBe(100)
+  await attest({ nodeName: 'node-b', tokenId: 'of another' }).catch(() => {})
+  expect(counted.reviews).toBe(101)
+  await clock.advance(5_000)
+  await attest({ tokenId: 'later' }).catch(() => {})
+  expect(counted.reviews).toBe(102)
 })
 
 test.for([

@@ -29,6 +29,9 @@ export interface ReviewLimits {
 
 export const REVIEW_LIMITS: ReviewLimits = { maxConcurrent: 32, maxQueued: 1000, timeoutMs: 10_000, maxCached: 10_000 }
 
+/** For the agents' own tokens, apart from pods': what one node that was taken over asks delays no pod of another. */
+export const NODE_REVIEW_LIMITS: ReviewLimits = { ...REVIEW_LIMITS, maxConcurrent: 8 }
+
 /** As long as the API server's own cache (design §10): together a deleted pod's token lives at most 20 s longer. */
 const ACCEPTED_TTL_MS = 10_000
 /** Just enough that retries in a loop do not reach the API server. */

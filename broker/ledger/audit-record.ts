@@ -84,3 +84,17 @@ export function intentRecord(intent: IssuanceIntent, at: Date): IntentRecord {
     reviewed: intent.reviewed,
   }
 }
+
+/** As long as a SPIFFE ID may be. */
+const MAX_TEXT = 2048
+
+/**
+ * An event whose texts are as long as facts are. Whoever writes one bounds them by what they are; this is for the one that
+ * was forgotten: a caller's own text would fill the disk, and a full one issues nothing.
+ */
+export function boundedTexts(event: AuditEvent): AuditEvent {
+  const isLong = (value: AuditEvent[string]): value is string => typeof value === 'string' && value.length > MAX_TEXT
+  if (!Object.values(event).some(isLong)) return event
+  const entries = Object.entries(event).map(([fact, value]) => [fact, isLong(value) ? value.slice(0, MAX_TEXT) : value])
+  return Object.fromEntries(entries) as AuditEvent
+}

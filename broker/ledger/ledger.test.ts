@@ -344,8 +344,8 @@ test('steady writes put off neither pruning nor the newest record, which covers 
 test('what nobody waits for is bounded by its size too', async () => {
   let lost = 0
   const ledger = await openFile(newFile(), { onLost: (_, count) => void (lost += count) })
-  const code = 'x'.repeat(1024 * 1024)
-  for (let index = 0; index < 40; index += 1) ledger.record({ event: 'issuance_refused', code })
+  const codes = ['x'.repeat(1024 * 1024)]
+  for (let index = 0; index < 40; index += 1) ledger.record({ event: 'issuance_refused', codes })
   await expect(ledger.intend([anIntent()])).rejects.toMatchObject({ code: 'overloaded' })
   expect(lost).toBeGreaterThan(20)
   await ledger.head()

@@ -2,7 +2,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
-import { type AuditEvent, type ConclusionRecord, type EndRecord, intentRecord } from './audit-record.ts'
+import { type AuditEvent, boundedTexts, type ConclusionRecord, type EndRecord, intentRecord } from './audit-record.ts'
 import type { IssuanceConclusion, IssuanceIntent, IssuanceRow, Ledger } from './ledger.ts'
 import type { Answers, Query } from './sqlite-reader.ts'
 import type { ChainHead, DatabaseOptions } from './sqlite-database.ts'
@@ -109,7 +109,7 @@ export class SqliteLedger implements Ledger {
   }
 
   record(event: AuditEvent): void {
-    this.#writeUnawaited('audit', { at: this.#clock.now().toISOString(), ...event })
+    this.#writeUnawaited('audit', { at: this.#clock.now().toISOString(), ...boundedTexts(event) })
   }
 
   find(serialNumber: string): Promise<IssuanceRow | undefined> {

@@ -155,9 +155,16 @@ describe('audit records', () => {
     expect(await events({ podUid: 'uid-2" OR 1=1' })).toEqual([])
   })
 
+  test('a text that its writer forgot to bound is put down as far as a fact is long', async () => {
+    ledger.record({ event: 'caller_refused', code: 'request_invalid', reason: '\u0000'.repeat(600_000) })
+    await ledger.intend([])
+    const { rows } = await queries.auditRecords({ facts: {} }, { after: undefined, size: 1 })
+    expect(JSON.parse(rows[0]?.record ?? '')).toMatchObject({ code: 'request_invalid', reason: '\u0000'.repeat(2_048) })
+  })
+
   test('a page has an end for long records, too', async () => {
     for (let record = 0; record < 4; record += 1)
-      ledger.record({ event: 'caller_refused', reason: 'x'.repeat(600_000) })
+      ledger.record({ event: 'caller_refused', reasons: ['x'.repeat(600_000)] })
     await ledger.intend([])
     const page = await queries.auditRecords({ facts: {} }, { after: undefined, size: 500 })
     expect(page.rows.map(({ seq }) => seq)).toEqual([4, 3])

@@ -31,7 +31,7 @@ async function serve() {
       yield {}
     },
   })
-  const injected = new InjectedConnections(server, clock)
+  const injected = new InjectedConnections(server, clock, NodeService)
   const open = new Set<Socket>()
   const listener = createServer((socket) => {
     open.add(socket.on('error', () => {}))

@@ -1,9 +1,10 @@
+import type { DescService } from '@bufbuild/protobuf'
 import { type Server, ServerCredentials } from '@grpc/grpc-js'
 import type { EventEmitter } from 'node:events'
 import type { ServerHttp2Session } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/runtime/clock.ts'
-import { takeUncompressedOnly } from './uncompressed.ts'
+import { boundMessages } from './bounded-messages.ts'
 
 /** Time for what runs to end once the peer has sent GOAWAY or the session has ended. */
 export const LAST_WORDS_MS = 30_000
@@ -24,12 +25,13 @@ export class InjectedConnections {
   readonly #deadlines = new Map<Duplex, number>()
   #looking = new AbortController()
 
-  constructor(server: Server, clock: Clock) {
+  /** @param service what the server serves, by which what its callers send is bounded. */
+  constructor(server: Server, clock: Clock, service: DescService) {
     this.#clock = clock
     // TLS, where there is any, is behind us by then: the socket is handed over as it stands.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure())
     this.#http2Server = http2ServerOf(server)
-    takeUncompressedOnly(this.#http2Server)
+    boundMessages(this.#http2Server, service)
   }
 
   /** @returns its session, if there is one. */

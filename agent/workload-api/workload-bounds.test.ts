@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
@@ -118,6 +119,18 @@ describe('AE-16: what a pod begins and does not finish', () => {
     const [response] = (await answered) as [Record<string, string>]
     expect(response['grpc-status']).toBe('8')
     expect(await end).toBe(constants.NGHTTP2_NO_ERROR)
+  })
+
+  test('what comes behind its one request ends the call: each empty message costs a hundred times what it takes', async () => {
+    expect(await closed(call(session('a1')).end(Buffer.alloc(16_000)))).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    await isOpen('a1')
+  })
+
+  test.for(['gzip', 'deflate', 'identity, gzip'])('nothing is inflated: %s', async (encoding) => {
+    const stream = call(session('a1'), { 'grpc-encoding': encoding })
+    stream.end(Buffer.concat([Buffer.from([1, 0, 0, 0, 20]), gzipSync('')]))
+    const [response] = (await once(stream, 'response')) as [Record<string, string>]
+    expect(response['grpc-status']).toBe('12')
   })
 
   test('headers of more than 8 KiB are not kept', async () => {

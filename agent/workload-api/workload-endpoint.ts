@@ -65,7 +65,7 @@ export class WorkloadEndpoint implements EndpointPort {
     this.#identityOf = identityOf
     this.#ownerOf = ownerOf
     this.#clock = clock
-    this.#injected = new InjectedConnections(this.#server, clock)
+    this.#injected = new InjectedConnections(this.#server, clock, SpiffeWorkloadAPI)
     this.#connections = new OpenConnections(refused)
     this.#streams = new StreamBounds(clock, refused)
     this.#refused = refused

@@ -9,15 +9,15 @@ export const FLOOD_GUARDS: readonly Guard[] = [
     replace:
       '    requestDeserialize: (bytes: Buffer): Buffer => Object.assign(bytes, { kept: fromBinary(input, bytes) }),',
     test: 'broker/api/hostile-peers.test.ts',
-    title: 'what a stranger sends and does not finish takes no more memory than it is long',
+    title: 'what a stranger does not finish takes no more memory than it is long',
   },
   {
     invariant: 'broker: nothing is inflated',
     file: 'proto/injected-connection.ts',
-    find: '    takeUncompressedOnly(this.#http2Server)\n',
+    find: '    boundMessages(this.#http2Server, service)\n',
     replace: '',
     test: 'broker/api/hostile-peers.test.ts',
-    title: 'what is compressed is not taken, however much of it there is in a frame',
+    title: 'what is compressed is not taken',
   },
   {
     invariant: 'broker: what is dear to decode is refused before',
@@ -42,5 +42,21 @@ export const FLOOD_GUARDS: readonly Guard[] = [
     replace: "  if (namespace === '-')\n",
     test: 'broker/admin/permissions.test.ts',
     title: 'what is no namespace comes neither to the API server nor into the audit',
+  },
+  {
+    invariant: 'broker: grpc-js is given few messages of a stream at a time',
+    file: 'proto/bounded-messages.ts',
+    find: '    const end = this[FRAMING].end(chunk, start, MOST_AT_ONCE)\n',
+    replace: '    const end = chunk.length\n',
+    test: 'proto/bounded-messages.test.ts',
+    title: 'the requests of a stream come a few at a time, whole',
+  },
+  {
+    invariant: 'broker: a call with one request has one',
+    file: 'proto/bounded-messages.ts',
+    find: '  this.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)\n',
+    replace: '  if (this.aborted) this.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)\n',
+    test: 'proto/bounded-messages.test.ts',
+    title: 'a call with one request has one',
   },
 ]

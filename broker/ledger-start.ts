@@ -9,6 +9,7 @@ import type { BrokerConfig } from './config.ts'
 import type { AuditKey } from './ledger/audit-chain.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { SqliteLedger } from './ledger/sqlite-ledger.ts'
+import { SteadyTime } from './ledger/steady-time.ts'
 import { withPatience } from './patience.ts'
 import type { Readiness } from './readiness.ts'
 
@@ -71,16 +72,17 @@ const isDirectory = (path: string) =>
     () => false,
   )
 
-/** Lets rows go that are older than `retention`, in small steps with pauses between them. */
-async function keepPruning(
-  ledger: SqliteLedger,
+/** Lets rows go that are older than `retention`, in small steps with pauses between them; what is gone does not come back. */
+export async function keepPruning(
+  ledger: Pick<SqliteLedger, 'prune'>,
   retention: number,
   { clock, log, signal }: Pick<Parts, 'clock' | 'log'> & { readonly signal: AbortSignal },
 ): Promise<void> {
+  const time = new SteadyTime(clock)
   while (!signal.aborted) {
     let gone = 0
     try {
-      gone = await ledger.prune(new Date(clock.now().getTime() - retention))
+      if (time.isSteady()) gone = await ledger.prune(new Date(clock.now().getTime() - retention))
     } catch (error) {
       log.warn({ err: error }, 'the ledger could not let old rows go')
     }

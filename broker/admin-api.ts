@@ -120,7 +120,7 @@ function guardOf(
   return new AdminGuard({
     clock,
     peerOf,
-    userOfToken: userOfToken({ precheck: deciding.attestation.precheckFor(audience), reviewer }),
+    userOfToken: userOfToken({ clock, precheck: deciding.attestation.precheckFor(audience), reviewer }),
     authorization: new AdminAuthorization({ review: subjectAccessReview(api), clock }),
     audit: new AdminAudit(serving.ledger, clock),
   })

@@ -253,7 +253,7 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
   ),
   volume_tampered: entry(
     ['event', 'agent'],
-    'Something was mounted over the volume, or its files were changed on the node, where only root can. If it was not an experiment, treat the node as taken.',
+    'Something was mounted over the volume or in it, or its files were changed on the node, where only root can; the folders that kubelet makes for a `subPath` are removed without a word. If it was not an experiment, treat the node as taken.',
   ),
   volume_full: entry(
     ['event', 'agent'],

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   access,
@@ -115,13 +115,112 @@ test('a write for which there is no room leaves the files before in force', asyn
   const delivery = deliver()
   await delivery.write(await someDelivered())
   const before = await readFile(join(target(), 'tls.crt'))
-  await writeFile(join(target(), 'ballast'), Buffer.alloc(2 * 1024 * 1024)).catch(() => {})
+  // Its name is gone, and the room that it takes is not, until it is closed.
+  const ballast = await open(join(target(), 'ballast'), 'w')
+  await ballast.writeFile(Buffer.alloc(2 * 1024 * 1024)).catch(() => {})
+  await unlink(join(target(), 'ballast'))
   const full = { code: 'volume_full', message: 'the volume is full' }
   await expect(delivery.write(await someDelivered())).rejects.toMatchObject(full)
   expect(await readFile(join(target(), 'tls.crt'))).toEqual(before)
-  await unlink(join(target(), 'ballast'))
+  await ballast.close()
   await delivery.write(await someDelivered())
   expect(await readFile(join(target(), 'tls.crt'))).not.toEqual(before)
+})
+
+describe('what others put into a volume', () => {
+  const inodes: [string, (index: number) => string][] = [
+    // As kubelet makes the folder of a subPath: one component after the other.
+    ['a deep folder', (index) => `x${'/x'.repeat(index)}`],
+    ['a deep folder in a generation', (index) => `..data/x${'/x'.repeat(index)}`],
+    ['a deep folder under a name of ours', (index) => `..data_next${'/x'.repeat(index)}`],
+    ['a folder beside the other', (index) => `x${index}`],
+    ['a generation beside the other', (index) => `..${100 + index}`],
+  ]
+  test.for(inodes)('takes no inode that the files need: %s', async ([, nth]) => {
+    const delivery = deliver()
+    await delivery.write(await someDelivered())
+    await delivery.listen((connection) => connection.end('hello'))
+    const fill = async () => {
+      for (let index = 0; index < 1000; index += 1) await mkdir(join(target(), nth(index)))
+    }
+    await expect(fill()).rejects.toMatchObject({ code: 'ENOSPC' })
+    await delivery.close()
+    const after = deliver()
+    const delivered = await someDelivered()
+    await after.listen((connection) => connection.end('hello'))
+    await after.write(delivered)
+    expect(await after.read()).toEqual(delivered.svid)
+    await symlink(target(), join(root, 's'))
+    expect(await text(connect(join(root, 's', 'socket')))).toBe('hello')
+    await after.remove()
+  })
+
+  test('takes no page that the files need', async () => {
+    const delivery = deliver()
+    await delivery.write(await someDelivered())
+    await writeFile(join(target(), 'ballast'), Buffer.alloc(2 * 1024 * 1024)).catch(() => {})
+    await delivery.write(await someDelivered())
+    expect(await readdir(target())).not.toContain('ballast')
+  })
+
+  test('goes also while kubelet has bound it elsewhere for a container', async () => {
+    const delivery = deliver()
+    await delivery.write(await someDelivered())
+    const [source, subPath] = [join(target(), '..data_next', 'x'), join(root, 'volume-subpaths')]
+    await mkdir(source, { recursive: true })
+    await mkdir(subPath)
+    await run('mount', ['--bind', source, subPath])
+    try {
+      await delivery.write(await someDelivered())
+      expect(await readdir(target())).not.toContain('..data_next')
+    } finally {
+      await run('umount', [subPath])
+    }
+    await delivery.remove()
+  })
+
+  test('goes also while a container has mounted on it', async () => {
+    const delivery = deliver()
+    await delivery.write(await someDelivered())
+    const point = join(target(), '..2', 'x')
+    await mkdir(point, { recursive: true })
+    const script = 'mount -t tmpfs theirs "$0" && echo mounted && exec sleep 60'
+    const container = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script, point])
+    try {
+      await once(container.stdout, 'data')
+      await delivery.write(await someDelivered())
+      expect(await readdir(join(target(), '..2'))).not.toContain('x')
+    } finally {
+      container.kill('SIGKILL')
+      await once(container, 'close')
+    }
+    await delivery.remove()
+  })
+
+  test.for([
+    ['tmpfs', '..2'],
+    ['tmpfs', '..2/x'],
+    ['bind', '..2'],
+    ['bind', '..2/x'],
+  ])('is refused where it is a mount, and not entered: %s in %s', async ([kind = '', within = '']) => {
+    const delivery = deliver()
+    await delivery.write(await someDelivered())
+    const [point, elsewhere] = [join(target(), within, 'mounted'), join(target(), 'elsewhere')]
+    await mkdir(point, { recursive: true })
+    await mkdir(elsewhere)
+    await run('mount', kind === 'bind' ? ['--bind', elsewhere, point] : ['-t', 'tmpfs', 'theirs', point])
+    try {
+      await writeFile(join(point, 'file'), 'theirs')
+      const key = await readFile(join(target(), 'tls.key'))
+      await expect(delivery.write(await someDelivered())).rejects.toMatchObject({ code: 'volume_tampered' })
+      expect(await readFile(join(point, 'file'), 'utf8')).toBe('theirs')
+      expect(await readFile(join(target(), 'tls.key'))).toEqual(key)
+    } finally {
+      await run('umount', [point])
+    }
+    await delivery.write(await someDelivered())
+    await delivery.remove()
+  })
 })
 
 test('a volume grows before it would be full, and keeps its protections', async () => {

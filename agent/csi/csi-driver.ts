@@ -57,9 +57,16 @@ export async function startCsiDriver(
     log.warn({ name, err: error }, 'the record of a volume cannot be read; the volume waits for its next publish'),
   )
   const damaged = (error: unknown) => log.warn({ err: error }, 'a volume is damaged; it will be written anew')
-  // Without fsGroup a pod may run as any user, and nobody but the pod reaches its volume (design §3).
+  const unwiped = (error: unknown) => log.warn({ err: error }, 'not all of a volume that goes could be wiped')
   const deliverTo = (target: TargetPath, gid: number | undefined) =>
-    new VolumeDelivery({ place: new TmpfsPlace(target, mounter, clock), readers: gid ?? 'everyone', clock, damaged })
+    new VolumeDelivery({
+      place: new TmpfsPlace(target, mounter, clock),
+      // Without fsGroup a pod may run as any user, and nobody but the pod reaches its volume (design §3).
+      readers: gid ?? 'everyone',
+      clock,
+      damaged,
+      unwiped,
+    })
   const volumes = new Volumes({ workloads, records, deliverTo, settings, log })
   const recovered = await recoverVolumes({ volumes, records, mounter, deliverTo, settings }, log)
   const { pluginsRegistry, nodeName, version } = options

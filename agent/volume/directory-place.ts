@@ -32,6 +32,8 @@ function diskNotAllowed(path: string): IdentityError {
 
 /** A folder that is there already or is made; nothing is mounted, and no root is needed. */
 export class DirectoryPlace implements VolumePlace {
+  /** Only the operator can have put anything beside our files, or under their names: it may be his one copy of a key. */
+  readonly isOursAlone = false
   readonly #options: DirectoryPlaceOptions
 
   constructor(options: DirectoryPlaceOptions) {

@@ -55,6 +55,14 @@ export class Directory {
     return this.#handle.stat()
   }
 
+  /** Which mount the folder is reached through. */
+  async mountId(): Promise<string> {
+    const text = await fs.readFile(`/proc/self/fdinfo/${this.#handle.fd}`, 'utf8')
+    const id = /^mnt_id:\s*(\d+)$/m.exec(text)?.[1]
+    if (id === undefined) throw new Error('the kernel does not say which mount a descriptor is of')
+    return id
+  }
+
   async names(): Promise<string[]> {
     const names = await fs.readdir(this.path)
     if (names.length > MAX_NAMES) throw new IdentityError('volume_tampered', 'a folder holds more entries than we make')
@@ -137,12 +145,17 @@ export class Directory {
   }
 
   async link(name: string, target: string): Promise<void> {
-    await fs.symlink(target, this.at(name))
+    await tampered(name, () => fs.symlink(target, this.at(name)))
   }
 
   /** Within the folder; neither name is followed. */
   async rename(from: string, to: string): Promise<void> {
     await tampered(to, () => fs.rename(this.at(from), this.at(to)))
+  }
+
+  /** Out of this folder into another of the same mount; neither name is followed. */
+  async move(name: string, to: Directory, as: string): Promise<void> {
+    await tampered(name, () => fs.rename(this.at(name), to.at(as)))
   }
 
   /** Removes a file, a link or a socket; nothing if there is none. */
@@ -153,17 +166,6 @@ export class Directory {
   /** Removes an empty folder; nothing if there is none. */
   async removeChild(name: string): Promise<void> {
     await absentAsUndefined(() => tampered(name, () => fs.rmdir(this.at(name))))
-  }
-
-  /** Removes a folder of files. A folder inside is not ours. */
-  async removeChildWithFiles(name: string): Promise<void> {
-    const child = await this.child(name)
-    try {
-      for (const entry of await child.names()) await child.unlink(entry)
-    } finally {
-      await child.close()
-    }
-    await this.removeChild(name)
   }
 
   /** Overwrites a file with zeros, so that its pages hold nothing once they are freed. */

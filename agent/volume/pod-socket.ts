@@ -4,6 +4,7 @@ import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Directory } from './directory.ts'
 import { type Readers, socketAccess } from './readers.ts'
+import { removeEntry } from './remove-entry.ts'
 
 /** The name that pods connect to, beside the files. */
 export const SOCKET = 'socket'
@@ -39,7 +40,7 @@ export class PodSocket {
     const existing = await volume.entry(SOCKET)
     if (existing?.isSocket() === false) throw new IdentityError('volume_tampered', `${SOCKET} is not our socket`)
     const socket = new PodSocket(readers, accept)
-    await volume.unlink(NEXT_SOCKET)
+    await removeEntry(volume, NEXT_SOCKET)
     try {
       socket.#server.listen(volume.at(NEXT_SOCKET))
       await once(socket.#server, 'listening')

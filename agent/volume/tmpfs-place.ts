@@ -23,6 +23,7 @@ const MAX_STACKED = 16
 
 /** A tmpfs of its own on a target path. It outlives the agent, and holds what no disk may (invariant 6). */
 export class TmpfsPlace implements VolumePlace {
+  readonly isOursAlone = true
   readonly #target: MountTarget
   readonly #mounter: Mounter
   readonly #clock: Clock

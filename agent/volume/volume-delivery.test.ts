@@ -143,7 +143,7 @@ describe('links that a killed agent did not come to make', () => {
     await delivery.remove()
   })
 
-  test('are not made over what is not ours, which the next write refuses', async () => {
+  test('are not made over what is not ours, which the next write removes', async () => {
     const delivered = await someDelivered()
     const delivery = deliver()
     await delivery.write(delivered)
@@ -151,7 +151,77 @@ describe('links that a killed agent did not come to make', () => {
     await writeFile(join(target(), 'tls.key'), 'theirs')
     expect(await delivery.read()).toEqual(delivered.svid)
     expect(await readFile(join(target(), 'tls.key'), 'utf8')).toBe('theirs')
-    await expect(delivery.write(delivered)).rejects.toMatchObject({ code: 'volume_tampered' })
+    await delivery.write(delivered)
+    expect(await readFile(join(target(), 'tls.key'), 'utf8')).toContain('PRIVATE KEY')
+    await delivery.remove()
+  })
+
+  test('are not made for the folders that others put beside the files', async () => {
+    const delivery = deliver()
+    await delivery.write(await someDelivered())
+    const before = await readdir(target())
+    for (const name of ['evil', '..data_next', '..2']) await mkdir(join(target(), '..data', name))
+    expect(await delivery.read()).toBeDefined()
+    expect(await readdir(target())).toEqual(before)
+    await delivery.remove()
+  })
+})
+
+describe('a volume that others have filled', () => {
+  const deep = `x/${'y/'.repeat(200)}`
+  /** As a tmpfs without an inode left: nothing can be made until what is in the way has gone. */
+  function fullWhile(isFull: () => Promise<boolean>) {
+    const real = Directory.prototype.makeChild
+    return vi.spyOn(Directory.prototype, 'makeChild').mockImplementation(async function (this: Directory, name) {
+      if (await isFull()) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
+      return real.call(this, name)
+    })
+  }
+  const names = async (folder: string) => (await readdir(folder)).toSorted()
+
+  test('is written all the same: what is theirs goes, what is ours stays', async () => {
+    const delivery = deliver()
+    await delivery.write(await someDelivered())
+    await delivery.listen(() => {})
+    const [ours, files] = [await names(target()), await names(join(target(), '..1'))]
+    await mkdir(join(target(), deep), { recursive: true })
+    await mkdir(join(target(), '..data', deep), { recursive: true })
+    await writeFile(join(target(), '..data', 'empty'), '')
+    await writeFile(join(target(), 'theirs'), '')
+    await symlink('..data/elsewhere', join(target(), 'link'))
+    const full = fullWhile(async () => {
+      const [all, inside] = [await readdir(target()), await readdir(join(target(), '..1'))]
+      return all.length > ours.length || inside.length > files.length
+    })
+    try {
+      await delivery.write(await someDelivered())
+    } finally {
+      full.mockRestore()
+    }
+    expect(await names(target())).toEqual([...ours, '..2'].toSorted())
+    expect(await names(join(target(), '..1'))).toEqual(files)
+    await delivery.remove()
+  })
+
+  test('is full where only what is ours fills it', async () => {
+    const delivery = deliver()
+    await delivery.write(await someDelivered())
+    const full = fullWhile(() => Promise.resolve(true))
+    await expect(delivery.write(await someDelivered())).rejects.toMatchObject({ code: 'volume_full' })
+    expect(full).toHaveBeenCalledTimes(1)
+    full.mockRestore()
+    expect(await readFile(join(target(), 'tls.key'), 'utf8')).toContain('PRIVATE KEY')
+    await delivery.remove()
+  })
+
+  test('without Kubernetes is full, and what others have put there stays', async () => {
+    const delivery = deliver(new DirectoryPlace({ root, name: 'cart', allowDisk: true }))
+    await delivery.write(await someDelivered())
+    await mkdir(join(root, 'cart', 'theirs'))
+    const full = fullWhile(() => Promise.resolve(true))
+    await expect(delivery.write(await someDelivered())).rejects.toMatchObject({ code: 'volume_full' })
+    full.mockRestore()
+    expect(await readdir(join(root, 'cart'))).toContain('theirs')
     await delivery.remove()
   })
 })
@@ -199,6 +269,18 @@ describe('the socket', () => {
     await second.remove()
   })
 
+  test('takes the place of a folder that kubelet made under the name it is bound by', async () => {
+    const before = deliver()
+    await before.listen(() => {})
+    await before.close()
+    await mkdir(join(target(), '..socket_next', 'x'), { recursive: true })
+    const delivery = deliver()
+    await delivery.listen((connection) => connection.end('hello'))
+    expect(await text(connect(join(target(), 'socket')))).toBe('hello')
+    expect(await readdir(target())).toEqual(['socket'])
+    await delivery.remove()
+  })
+
   test('is refused where something else bears its name', async () => {
     const delivery = deliver()
     await delivery.write(await someDelivered())
@@ -219,6 +301,23 @@ test('remove closes what is open, wipes, unmounts and leaves no folder', async (
   expect(mounter.mounts).toEqual([])
   expect(await readdir(join(root, 'pods', 'uid'))).toEqual([])
   await delivery.remove()
+})
+
+test('remove goes on, and tells of it, where not everything can be wiped', async () => {
+  const unwiped: unknown[] = []
+  const delivery = new VolumeDelivery({
+    place: tmpfs(),
+    readers: 'everyone',
+    clock: systemClock,
+    unwiped: (error) => unwiped.push(error),
+  })
+  await delivery.write(await someDelivered())
+  const failure = new Error('the first fails')
+  const blank = vi.spyOn(Directory.prototype, 'blank').mockRejectedValueOnce(failure)
+  await delivery.remove()
+  blank.mockRestore()
+  expect(unwiped).toEqual([failure])
+  expect(mounter.mounts).toEqual([])
 })
 
 test('a mount that stays busy is detached', async () => {

@@ -3,6 +3,7 @@ import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Delivered, Delivery, SvidMaterial } from '../workloads/workload.ts'
 import { type Directory, errnoOf } from './directory.ts'
+import { removeForeign } from './foreign-entries.ts'
 import { PodSocket, SOCKET } from './pod-socket.ts'
 import { volumeFiles } from './volume-files.ts'
 import type { Readers } from './readers.ts'
@@ -18,6 +19,8 @@ export interface VolumeDeliveryOptions {
   readonly clock: Clock
   /** Told that the files are not as the agent left them, and will be written anew. */
   readonly damaged?: (error: unknown) => void
+  /** Told what could not be wiped of a volume that goes. */
+  readonly unwiped?: (error: unknown) => void
 }
 
 /** `empty` is a volume whose first identity never came: its agent was killed before. */
@@ -72,10 +75,8 @@ export class VolumeDelivery implements Delivery {
       const volume = await this.#prepared()
       const sizes = files.map(({ contents }) => contents.length)
       await this.#options.place.reserve(volume, sizes)
-      await writeGeneration(volume, files, this.#readers).catch((error: unknown) => {
-        if (errnoOf(error) !== 'ENOSPC') throw error
-        throw new IdentityError('volume_full', 'the volume is full', { cause: error })
-      })
+      const foreign = this.#options.place.isOursAlone ? 'removed' : 'refused'
+      await this.#withRoom(volume, () => writeGeneration(volume, files, this.#readers, foreign))
     })
   }
 
@@ -100,7 +101,7 @@ export class VolumeDelivery implements Delivery {
     return this.#inTurn(async () => {
       if (this.#socket) throw new TypeError('the volume has its socket already')
       const volume = await this.#prepared()
-      this.#socket = await PodSocket.open(volume, this.#readers, accept)
+      this.#socket = await this.#withRoom(volume, () => PodSocket.open(volume, this.#readers, accept))
     })
   }
 
@@ -127,7 +128,7 @@ export class VolumeDelivery implements Delivery {
       const volume = this.#volume
       if (volume) {
         await volume.unlink(SOCKET).catch(() => {})
-        await wipe(volume).catch(() => {})
+        await wipe(volume).catch((error: unknown) => this.#options.unwiped?.(error))
       }
       await this.#letGo()
       await this.#options.place.release()
@@ -139,6 +140,19 @@ export class VolumeDelivery implements Delivery {
     this.#volume = await this.#options.place.prepare()
     await this.#options.place.admit(this.#volume, this.#readers)
     return this.#volume
+  }
+
+  /** Room is reckoned for what is ours; what others have put into a volume of ours makes way. */
+  async #withRoom<T>(volume: Directory, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOSPC') throw error
+      if (!this.#options.place.isOursAlone || !(await removeForeign(volume))) throw volumeFull(error)
+    }
+    return work().catch((error: unknown) => {
+      throw errnoOf(error) === 'ENOSPC' ? volumeFull(error) : error
+    })
   }
 
   async #letGo(): Promise<void> {
@@ -157,4 +171,8 @@ export class VolumeDelivery implements Delivery {
     this.#turn = turn.catch(() => {})
     return turn
   }
+}
+
+function volumeFull(cause: unknown): IdentityError {
+  return new IdentityError('volume_full', 'the volume is full', { cause })
 }

@@ -3,6 +3,8 @@ import type { Readers } from './readers.ts'
 
 /** Where a volume's files are: a tmpfs that is mounted for them, or a folder. */
 export interface VolumePlace {
+  /** Whether nobody but the agent has anything to keep in it, so that whatever else is found there may be removed. */
+  readonly isOursAlone: boolean
   /** Opens the volume as it was left; `undefined` if there is none. The caller closes it. */
   open(): Promise<Directory | undefined>
   /** Makes what is missing and opens it. Never makes anything twice. */

@@ -1,9 +1,9 @@
-import { access } from 'node:fs/promises'
+import { access, readdir } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { attachCluster } from '../cluster/attach.ts'
 import { waitFor } from '../cluster/base/wait.ts'
 import type { Cluster } from '../cluster/cluster.ts'
-import { OPENSSL_IMAGE, SPIFFE_PROBE_IMAGE } from '../cluster/images/catalog.ts'
+import { BUSYBOX_IMAGE, OPENSSL_IMAGE, SPIFFE_PROBE_IMAGE } from '../cluster/images/catalog.ts'
 import type { NodeName } from '../cluster/layout.ts'
 import { createNamespaceWith, identityPod, type IdentityPodOptions, templateFor, volumeName } from './identity-pod.ts'
 import { installCountersign, type Installation } from './installation.ts'
@@ -35,6 +35,8 @@ const FIRST_STEPS = `
   exec sleep 3600`
 const SERVE = `exec openssl s_server -accept ${PORT} -cert /identity/tls.crt -key /identity/tls.key
   -CAfile /identity/ca.crt -Verify 2 -verify_return_error -tls1_3 -www`.replaceAll('\n', ' ')
+/** None of these exists in a volume: kubelet makes them there before the container that names them starts. */
+const SUB_PATHS = ['..data_next', '..data/evil', '..2/x', '..3/tls.key/x', '..socket_next', `x${'/x'.repeat(200)}`]
 const MODES = 'cd /identity; stat -L -c "%n %a %g" tls.crt tls.key credential-bundle.pem ca.crt socket; exec sleep 3600'
 
 beforeAll(async () => {
@@ -61,9 +63,20 @@ beforeAll(async () => {
       spec: { securityContext: { runAsNonRoot: true, runAsUser: 1234, runAsGroup: 1234, fsGroup: 2000 } },
     }),
     pod('again', 'node-a'),
+    pod('in-the-way', 'node-a', {
+      serviceAccount: 'short',
+      spec: {
+        initContainers: SUB_PATHS.map((subPath, index) => ({
+          name: `sub-path-${index}`,
+          image: BUSYBOX_IMAGE,
+          command: ['true'],
+          volumeMounts: [{ name: volumeName(0), mountPath: '/sub-path', subPath, readOnly: true }],
+        })),
+      },
+    }),
   ])
   await Promise.all(
-    ['first-steps', 'server', 'client', 'anybody', 'grouped', 'again'].map((name) =>
+    ['first-steps', 'server', 'client', 'anybody', 'grouped', 'again', 'in-the-way'].map((name) =>
       cluster.waitUntilPodReady(NAMESPACE, name),
     ),
   )
@@ -120,6 +133,22 @@ test.for([
   ['grouped', 'tls.crt 444 0', 'tls.key 440 2000', 'credential-bundle.pem 440 2000', 'ca.crt 444 0', 'socket 770 2000'],
 ])('the files of %s', async ([name = '', ...modes]) => {
   expect((await cluster.podLogs(NAMESPACE, name)).trim().split('\n')).toEqual(modes)
+})
+
+test('the folders that kubelet makes in a volume for a subPath hold up no renewal, and do not stay in the way', async () => {
+  const [volume] = await volumesOf(cluster, NAMESPACE, 'in-the-way')
+  if (!volume) throw new Error('no volume')
+  let serialNumber = await volume.serialNumber()
+  for (let renewals = 0; renewals < 3; renewals += 1) {
+    serialNumber = (await volume.renewedAfter(serialNumber)).serialNumber
+  }
+  // Two generations, and the link to the one in force.
+  await expect
+    .poll(async () => (await readdir(volume.path)).filter((name) => name.startsWith('..')).length, { timeout: 10_000 })
+    .toBe(3)
+  await expect
+    .poll(async () => (await volume.fetchSerialNumber()) === (await volume.serialNumber()), { timeout: 10_000 })
+    .toBe(true)
 })
 
 test('a pod that is deleted leaves nothing, and its successor gets another key', async () => {

@@ -85,6 +85,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     endpoint,
     clock,
     random,
+    heldUp: (id, pod, error) => observation.heldUp(id, pod, error),
   })
   // What is new is timed on its way in.
   const served: ServedWorkloads = {
@@ -103,6 +104,7 @@ export async function startAgent(config: AgentConfig, { clock, random, log }: Ag
     ownLeftMs: () => link.ownLeftMs,
     workloads: () => workloads.size,
     expired: () => rotation.expiredCount(),
+    unwritable: () => workloads.unwritable,
     unserved: () => declared?.unserved ?? 0,
     leastLeftMs: () => rotation.leastLeftMs(),
     connections: () => endpoint.connectionCount,

@@ -35,6 +35,10 @@ export const AGENT_METRICS = {
     kind: 'gauge',
     help: 'Workloads whose SVID has expired because it could not be renewed.',
   },
+  countersign_agent_workloads_unwritable: {
+    kind: 'gauge',
+    help: 'Workloads to whose volume newer bundles could not be written for a minute or longer, so that the node does not acknowledge them. The log names each.',
+  },
   countersign_agent_declarations_unserved: {
     kind: 'gauge',
     help: 'Without Kubernetes: declarations that cannot be read, whose token cannot, or whose workload is refused an identity. The log names each.',

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream'
 import { beforeEach, expect, test } from 'vitest'
+import { IdentityError } from '../core/runtime/errors.ts'
 import { createLog } from '../core/runtime/log.ts'
 import { FakeClock } from '../test/fakes/fake-clock.ts'
 import { Observation } from './observe.ts'
@@ -44,4 +45,9 @@ test('where all pods together have too many connections, none is named', () => {
   observation.connectionRefused(pod('another'), 'node')
   expect(lines).toHaveLength(1)
   expect(JSON.stringify(lines)).not.toContain('honest')
+})
+
+test('a volume that keeps the node from acknowledging is named, with why', () => {
+  observation.heldUp('v1', pod('cart-0'), new IdentityError('volume_full', 'the volume is full'))
+  expect(lines).toMatchObject([{ level: 'error', workload: 'v1', pod: { podName: 'cart-0' }, code: 'volume_full' }])
 })

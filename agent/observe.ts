@@ -19,6 +19,7 @@ export interface Readings {
   readonly ownLeftMs: () => number | undefined
   readonly workloads: () => number
   readonly expired: () => number
+  readonly unwritable: () => number
   /** Of a folder of declarations; 0 where pods are served. */
   readonly unserved: () => number
   readonly leastLeftMs: () => number
@@ -58,6 +59,7 @@ export class Observation {
     onScrape(metrics.countersign_agent_own_svid_expiry_seconds, () => (readings.ownLeftMs() ?? NaN) / 1000)
     onScrape(metrics.countersign_agent_workloads, readings.workloads)
     onScrape(metrics.countersign_agent_workloads_expired, readings.expired)
+    onScrape(metrics.countersign_agent_workloads_unwritable, readings.unwritable)
     onScrape(metrics.countersign_agent_declarations_unserved, readings.unserved)
     onScrape(metrics.countersign_agent_workload_api_connections, readings.connections)
     onScrape(metrics.countersign_agent_next_expiry_seconds, () => {
@@ -109,6 +111,11 @@ export class Observation {
     },
     forgotten: (id) => void this.#failing.delete(id),
     expired: (id) => this.#log.error({ workload: id }, 'an SVID has expired and could not be renewed'),
+  }
+
+  heldUp(workload: string, pod: PodRef, error: unknown): void {
+    const what = 'a volume cannot be written, so this node does not acknowledge the newest bundle'
+    this.#log.error({ workload, pod, code: codeOf(error), err: error }, what)
   }
 
   firstPublish(milliseconds: number): void {

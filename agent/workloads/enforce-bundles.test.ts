@@ -1,11 +1,11 @@
 import { beforeEach, expect, test, vi } from 'vitest'
-import { IdentityError } from '../../core/runtime/errors.ts'
+import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { FakeBrokerAuthorities } from '../../test/fakes/fake-broker-authorities.ts'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { FakeDelivery } from '../../test/fakes/fake-delivery.ts'
 import { svidFor } from '../../test/fakes/workload-identities.ts'
-import { enforceEverywhere } from './enforce-bundles.ts'
+import { enforceEverywhere, holdsUp } from './enforce-bundles.ts'
 import { HeldWorkload } from './held-workload.ts'
 import type { Bundles } from './workload.ts'
 
@@ -15,8 +15,10 @@ const random = { bytes: (count: number) => new Uint8Array(count), fraction: () =
 let clock: FakeClock
 let authorities: FakeBrokerAuthorities
 let bundles: Bundles
+let told: string[]
 
 beforeEach(async () => {
+  told = []
   clock = new FakeClock()
   authorities = await FakeBrokerAuthorities.create(TrustDomain.parse('test.example'), clock)
   bundles = { own: authorities.bundle, federated: [] }
@@ -49,7 +51,7 @@ function enforce(workloads: readonly { readonly workload: HeldWorkload }[], sign
   const over = enforceEverywhere(
     workloads.map(({ workload }) => workload),
     () => bundles,
-    { clock, random },
+    { clock, random, heldUp: ({ id }, error) => told.push(`${id}: ${codeOf(error)}`) },
     signal,
   ).then(() => (state.isOver = true))
   over.catch(() => {})
@@ -70,6 +72,27 @@ test('volumes that cannot be written hold up none of the others, and the whole u
   await clock.advance(60_000)
   await over
   expect(bad.map(({ delivery }) => trusted(delivery))).toEqual(bad.map(() => 2))
+})
+
+test('a volume that holds up the whole is told of after a minute, which a newer bundle does not begin anew', async () => {
+  const bad = await held('bad')
+  bad.delivery.beforeWrite = full
+  await publishAnother()
+  const overtaken = new AbortController()
+  const first = enforce([bad], overtaken.signal)
+  await turns()
+  for (let count = 0; count < 5; count += 1) await clock.advance(10_000)
+  expect([told, holdsUp(bad.workload, clock)]).toEqual([[], false])
+  overtaken.abort(new Error('a newer one has come'))
+  await expect(first.over).rejects.toThrow('a newer one has come')
+  const { over } = enforce([bad])
+  await turns()
+  for (let count = 0; count < 20; count += 1) await clock.advance(10_000)
+  expect([told, holdsUp(bad.workload, clock)]).toEqual([['bad: volume_full'], true])
+  bad.delivery.beforeWrite = async () => {}
+  await clock.advance(30_000)
+  await over
+  expect(holdsUp(bad.workload, clock)).toBe(false)
 })
 
 test('volumes whose turn does not come hold up none of the others either', async () => {

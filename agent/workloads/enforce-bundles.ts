@@ -12,18 +12,23 @@ const AT_ONCE = 8
 const WRITE_PATIENCE_MS = 1_000
 /** A stream that has not taken the bundle by then reads nothing at all; it gets the complete state when it comes again. */
 const STREAM_PATIENCE_MS = 10_000
+/** A volume that cannot be written for so long is told of: it keeps the node from acknowledging. */
+const HELD_UP_MS = 60_000
 const RETRY = { firstMs: 500, maxMs: 30_000 }
 
 interface Surroundings {
   readonly clock: Clock
   readonly random: Random
+  /** Told of a volume that keeps the node from acknowledging its bundles for a minute. */
+  readonly heldUp: (workload: HeldWorkload, error: unknown) => void
 }
 
 /**
  * Resolves once the files of every workload hold `bundles()` and its streams have passed them on. Each volume is tried
  * once before any is tried again, so that one that cannot be written costs the others nothing; it is tried until it can,
- * or its pod is gone: an acknowledgement stands for the whole node. Rejects as soon as `signal` is aborted, whatever
- * is still being written: it is written in turn, and what comes after holds the newest bundles.
+ * or its pod is gone: an acknowledgement stands for the whole node, and a withdrawn authority in files that could not be
+ * written is still trusted by whoever reads them. Rejects as soon as `signal` is aborted, whatever is still being
+ * written: it is written in turn, and what comes after holds the newest bundles.
  */
 export function enforceEverywhere(
   workloads: readonly HeldWorkload[],
@@ -32,6 +37,11 @@ export function enforceEverywhere(
   signal: AbortSignal,
 ): Promise<void> {
   return unlessAborted(signal, new EnforcementRun(bundles, surroundings, signal).over(workloads))
+}
+
+/** Whether newer bundles could not be written to its volume for a minute. */
+export function holdsUp({ unwritableSinceMs }: HeldWorkload, clock: Clock): boolean {
+  return unwritableSinceMs !== undefined && clock.monotonicMs() - unwritableSinceMs >= HELD_UP_MS
 }
 
 /** Nothing in it rejects for an abort, for nobody listens any more by then. */
@@ -68,6 +78,7 @@ class EnforcementRun {
       return true
     } catch (error) {
       workload.lastFailure = error
+      workload.unwritableSinceMs ??= this.#surroundings.clock.monotonicMs()
       return false
     }
   }
@@ -86,13 +97,17 @@ class EnforcementRun {
   }
 
   async #untilWritten(workload: HeldWorkload, firstAttempt: Promise<boolean>): Promise<void> {
-    const { clock, random } = this.#surroundings
+    const { clock, random, heldUp } = this.#surroundings
     const { signal: removed } = workload.removal
     const either = AbortSignal.any([this.#signal, removed])
     let isWritten = await firstAttempt
+    let isTold = false
     for (let failures = 1; !isWritten && !either.aborted; failures += 1) {
       await clock.sleep(backoffMs(failures, RETRY, random), either).catch(() => {})
       if (!either.aborted) isWritten = await this.#write(workload)
+      if (isTold || either.aborted || !holdsUp(workload, clock)) continue
+      heldUp(workload, workload.lastFailure)
+      isTold = true
     }
     if (isWritten) await this.#streamsCarryIt([workload])
   }

@@ -23,6 +23,8 @@ export class HeldWorkload {
   expiresAtMs = 0
   /** Why the last renewal failed; undefined once one succeeds. */
   lastFailure: unknown
+  /** Since when newer bundles could not be written, on the monotonic clock; undefined once they are. */
+  unwritableSinceMs: number | undefined
   /** An SVID that came, and is not in the files yet. */
   unwritten: { readonly svid: SvidMaterial; readonly lifetime: Lifetime } | undefined
   #delivered: Delivered | undefined
@@ -90,6 +92,7 @@ export class HeldWorkload {
     await this.delivery.write(material)
     this.#delivered = material
     this.#isWritten = true
+    this.unwritableSinceMs = undefined
   }
 
   /** Resolves when nothing is being written any more. */

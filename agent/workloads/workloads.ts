@@ -3,7 +3,7 @@ import { parseCertificate } from '../../core/pki/certificate.ts'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Random } from '../../core/runtime/random.ts'
-import { enforceEverywhere } from './enforce-bundles.ts'
+import { enforceEverywhere, holdsUp } from './enforce-bundles.ts'
 import { heldUntilServed } from './first-publish.ts'
 import { HeldWorkload } from './held-workload.ts'
 import type { Latest } from './latest.ts'
@@ -21,6 +21,8 @@ export interface WorkloadsDependencies {
   readonly endpoint: EndpointPort
   readonly clock: Clock
   readonly random: Random
+  /** Told of a workload whose volume keeps the node from acknowledging its bundles, with why it cannot be written. */
+  readonly heldUp?: (id: string, pod: PodRef, error: unknown) => void
 }
 
 /** What those who find workloads (kubelet, a folder) may do with them. */
@@ -51,6 +53,11 @@ export class Workloads {
 
   get size(): number {
     return this.#held.size
+  }
+
+  /** How many have a volume to which newer bundles could not be written for a minute. */
+  get unwritable(): number {
+    return [...this.#held.values()].filter((workload) => holdsUp(workload, this.#dependencies.clock)).length
   }
 
   has(id: string): boolean {
@@ -205,8 +212,9 @@ export class Workloads {
     const workloads = [...this.#held.values()]
     const lost = workloads.filter(({ svid }) => svid && this.#issuances.isDisowned(svid))
     this.#dependencies.renewals.hasten(lost.map(({ id }) => id))
-    const { clock, random } = this.#dependencies
-    await enforceEverywhere(workloads, () => this.#bundles, { clock, random }, signal)
+    const { clock, random, heldUp: told } = this.#dependencies
+    const heldUp = ({ id, pod }: HeldWorkload, error: unknown) => told?.(id, pod, error)
+    await enforceEverywhere(workloads, () => this.#bundles, { clock, random, heldUp }, signal)
   }
 
   /**

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises'
 import { IdentityError } from '../../core/runtime/errors.ts'
-import { Directory } from './directory.ts'
+import { Directory, hasAccess } from './directory.ts'
 import { folderAccess, type Readers } from './readers.ts'
 import type { VolumePlace } from './volume-place.ts'
 
@@ -63,6 +63,10 @@ export class DirectoryPlace implements VolumePlace {
 
   admit(volume: Directory, readers: Readers): Promise<void> {
     return volume.grant(folderAccess(readers))
+  }
+
+  async admits(volume: Directory, readers: Readers): Promise<boolean> {
+    return hasAccess(await volume.stat(), folderAccess(readers))
   }
 
   /** A folder grows by itself. */

@@ -90,9 +90,8 @@ export class Directory {
   }
 
   /** Gives the folder itself to others. */
-  async grant({ mode, gid }: Access): Promise<void> {
-    await handOver(gid, (group) => this.#handle.chown(-1, group))
-    await this.#handle.chmod(mode)
+  grant(access: Access): Promise<void> {
+    return hand(this.#handle, access)
   }
 
   /** Makes a file, which only its owner can open until it is whole. */
@@ -100,8 +99,7 @@ export class Directory {
     const file = await tampered(name, () => fs.open(this.at(name), CREATE, 0o600))
     try {
       await file.writeFile(contents)
-      await handOver(gid, (group) => file.chown(-1, group))
-      await file.chmod(mode)
+      await hand(file, { mode, gid })
     } finally {
       await file.close()
     }
@@ -132,13 +130,19 @@ export class Directory {
     return this.#grantEntry(name, access, (stats) => stats.isSocket())
   }
 
-  async #grantEntry(name: string, { mode, gid }: Access, isOurs: (stats: Stats) => boolean): Promise<void> {
+  async #grantEntry(name: string, access: Access, isOurs: (stats: Stats) => boolean): Promise<void> {
     const entry = await tampered(name, () => fs.open(this.at(name), O_PATH | constants.O_NOFOLLOW))
     try {
       if (!isOurs(await entry.stat())) throw new IdentityError('volume_tampered', `${name} is not what we made`)
       const itself = `/proc/self/fd/${entry.fd}`
-      await handOver(gid, (group) => fs.chown(itself, process.geteuid?.() ?? 0, group))
-      await fs.chmod(itself, mode)
+      await hand(
+        {
+          stat: () => entry.stat(),
+          chmod: (mode) => fs.chmod(itself, mode),
+          chown: (uid, gid) => fs.chown(itself, uid, gid),
+        },
+        access,
+      )
     } finally {
       await entry.close()
     }
@@ -191,6 +195,31 @@ export class Directory {
   close(): Promise<void> {
     return this.#handle.close()
   }
+}
+
+/** Whether what has these `stats` may be used by exactly those whom `access` lets in. */
+export function hasAccess({ mode, gid }: Pick<Stats, 'mode' | 'gid'>, access: Access): boolean {
+  return (mode & PERMISSIONS) === access.mode && (access.gid === undefined || access.gid === gid)
+}
+
+/** What a file, a folder or a socket is given by. */
+interface Handed {
+  stat(): Promise<Stats>
+  chmod(mode: number): Promise<void>
+  chown(uid: number, gid: number): Promise<void>
+}
+
+const PERMISSIONS = 0o7777
+const OF_OWNER = 0o700
+
+/** Closed to all but its owner first: where it cannot be given to others, those who had it have it no more. */
+async function hand(itself: Handed, { mode, gid }: Access): Promise<void> {
+  const now = await itself.stat()
+  // Nobody who has it already is shut out, not even for a moment.
+  if (hasAccess(now, { mode, gid })) return
+  await itself.chmod(mode & OF_OWNER)
+  await handOver(gid, (group) => itself.chown(now.uid, group))
+  await itself.chmod(mode)
 }
 
 /** Only root gives a file to a group that it is not in (chown(2)): a setting that cannot work, not a bug. */

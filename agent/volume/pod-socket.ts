@@ -56,10 +56,13 @@ export class PodSocket {
 
   /** Gives the socket to others. Who is connected has to connect again: it may be somebody who no longer may. */
   async admit(volume: Directory, readers: Readers): Promise<void> {
-    await volume.grantSocket(SOCKET, socketAccess(readers))
-    if (readers === this.#readers) return
+    const changed = readers !== this.#readers
     this.#readers = readers
-    for (const connection of this.#connections) connection.destroy()
+    try {
+      await volume.grantSocket(SOCKET, socketAccess(readers))
+    } finally {
+      if (changed) for (const connection of this.#connections) connection.destroy()
+    }
   }
 
   /** Stops listening and lets go of every connection: the kernel calls a mount busy while one is open. */

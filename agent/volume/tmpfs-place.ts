@@ -67,6 +67,10 @@ export class TmpfsPlace implements VolumePlace {
   /** A volume's path is for root and its pod alone. */
   async admit(): Promise<void> {}
 
+  async admits(): Promise<boolean> {
+    return true
+  }
+
   async reserve(volume: Directory, fileBytes: readonly number[]): Promise<void> {
     const needed = { sizeBytes: tmpfsSize(fileBytes), inodes: tmpfsInodes(fileBytes.length) }
     const { blocks, bsize, files } = await statfs(volume.path)

@@ -1,13 +1,27 @@
 import { Buffer } from 'node:buffer'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, statfs, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  type FileHandle,
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  statfs,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { pemDecode } from '../../core/pki/pem.ts'
+import { IdentityError } from '../../core/runtime/errors.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import { someDelivered } from '../../test/fakes/delivered.ts'
 import { FakeMounter } from '../../test/fakes/fake-mounter.ts'
@@ -461,6 +475,82 @@ describe('without Kubernetes', () => {
     await changed.write(await someDelivered())
     expect(await modesIn('..3')).toEqual(expected)
     await changed.remove()
+  })
+
+  describe('where the agent may not give files to a group', () => {
+    const STRANGERS = 54_321
+    const folder = () => join(root, 'cart')
+    const modes = () =>
+      Promise.all(['.', '..1/tls.key', 'socket'].map(async (name) => (await lstat(join(folder(), name))).mode & 0o777))
+    const failing = async () => {
+      const handle = await open(root)
+      const chown = vi.spyOn(Object.getPrototypeOf(handle) as FileHandle, 'chown')
+      await handle.close()
+      return chown.mockRejectedValue(Object.assign(new Error('EPERM'), { code: 'EPERM' }))
+    }
+    const madeFor = async (readers: Readers) => {
+      const place = new DirectoryPlace({ root, name: 'cart', allowDisk: true })
+      const delivery = new VolumeDelivery({ place, readers, clock: systemClock })
+      await delivery.write(await someDelivered())
+      return delivery
+    }
+    afterEach(() => vi.restoreAllMocks())
+
+    test('a folder, its keys and its socket are closed to those who had them, and stay the agent’s own', async () => {
+      const delivery = await madeFor('everyone')
+      const accepted = new Promise<Socket>((resolve) => void delivery.listen(resolve))
+      await delivery.read()
+      const ended = once(connect(join(folder(), 'socket')).resume(), 'close')
+      await accepted
+      expect(await modes()).toEqual([0o755, 0o444, 0o777])
+      // Whichever is the first to be refused.
+      vi.spyOn(Directory.prototype, 'grantFile').mockImplementation(function (this: Directory, name, access) {
+        if (access.gid !== undefined) throw new IdentityError('config_invalid', 'no')
+        return chmod(this.at(name), access.mode)
+      })
+      await expect(delivery.admit(STRANGERS)).rejects.toMatchObject({ code: 'config_invalid' })
+      expect(await modes()).toEqual([0o700, 0o400, 0o700])
+      await ended
+      // What is renewed meanwhile is nobody else's either.
+      await delivery.write(await someDelivered())
+      expect((await lstat(join(folder(), '..2', 'tls.key'))).mode & 0o777).toBe(0o400)
+      await delivery.remove()
+    })
+
+    test('a folder by itself is closed before it is given', async () => {
+      const directory = await Directory.open(root)
+      await directory.grant({ mode: 0o755 })
+      await failing()
+      await expect(directory.grant({ mode: 0o750, gid: STRANGERS })).rejects.toMatchObject({ code: 'config_invalid' })
+      expect((await directory.stat()).mode & 0o777).toBe(0o700)
+      await directory.close()
+    })
+
+    test('a key that somebody replaced keeps neither folder nor socket open', async () => {
+      const delivery = await madeFor('everyone')
+      await delivery.listen(() => {})
+      await rm(join(folder(), '..1', 'tls.key'))
+      await symlink('elsewhere', join(folder(), '..1', 'tls.key'))
+      await expect(delivery.admit('owner')).rejects.toMatchObject({ code: 'volume_tampered' })
+      expect((await modes()).filter((_, index) => index !== 1)).toEqual([0o700, 0o700])
+      await delivery.remove()
+    })
+  })
+
+  test('whom a former agent left a folder open to is seen', async () => {
+    const place = () => new DirectoryPlace({ root, name: 'cart', allowDisk: true })
+    const delivery = new VolumeDelivery({ place: place(), readers: own, clock: systemClock })
+    expect(await delivery.admits(own)).toBe(false)
+    await delivery.write(await someDelivered())
+    await delivery.close()
+    const next = new VolumeDelivery({ place: place(), readers: 'owner', clock: systemClock })
+    expect(await Promise.all((['owner', own, own + 1, 'everyone'] as const).map((each) => next.admits(each)))).toEqual([
+      false,
+      true,
+      false,
+      false,
+    ])
+    await next.remove()
   })
 
   test('a key that was replaced by a link is not handed to anybody', async () => {

@@ -105,15 +105,25 @@ export class VolumeDelivery implements Delivery {
     })
   }
 
-  /** From now on these may read and connect, and nobody else: what is there already changes hands at once. */
+  /** Whether a former agent left the volume open to exactly these. */
+  admits(readers: Readers): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const volume = (this.#volume ??= await this.#options.place.open())
+      return volume !== undefined && (await this.#options.place.admits(volume, readers))
+    })
+  }
+
+  /**
+   * From now on these may read and connect, and nobody else: what is there already changes hands at once. Where that
+   * fails, all of it is closed to everybody but the owner, and so is what is written next.
+   */
   admit(readers: Readers): Promise<void> {
     return this.#inTurn(async () => {
-      this.#readers = readers
+      this.#readers = 'owner'
       const volume = (this.#volume ??= await this.#options.place.open())
-      if (!volume) return
-      await this.#options.place.admit(volume, readers)
-      await admitReaders(volume, readers)
-      await this.#socket?.admit(volume, readers)
+      if (volume) await this.#close(volume)
+      if (volume && readers !== 'owner') await this.#open(volume, readers)
+      this.#readers = readers
     })
   }
 
@@ -153,6 +163,24 @@ export class VolumeDelivery implements Delivery {
     return work().catch((error: unknown) => {
       throw errnoOf(error) === 'ENOSPC' ? volumeFull(error) : error
     })
+  }
+
+  /** All that can be closed is, whatever else fails. */
+  async #close(volume: Directory): Promise<void> {
+    const closed = await Promise.allSettled([
+      this.#options.place.admit(volume, 'owner'),
+      this.#socket?.admit(volume, 'owner'),
+      admitReaders(volume, 'owner'),
+    ])
+    const failed = closed.find((each) => each.status === 'rejected')
+    if (failed) throw failed.reason
+  }
+
+  /** The way to it last: an agent that is killed meanwhile leaves it shut, and one that comes back sees it by that. */
+  async #open(volume: Directory, readers: Readers): Promise<void> {
+    await admitReaders(volume, readers)
+    await this.#socket?.admit(volume, readers)
+    await this.#options.place.admit(volume, readers)
   }
 
   async #letGo(): Promise<void> {

@@ -11,6 +11,8 @@ export interface VolumePlace {
   prepare(): Promise<Directory>
   /** Lets `readers`, and nobody else, into the volume, where nothing else guards the way to it. */
   admit(volume: Directory, readers: Readers): Promise<void>
+  /** Whether it lets in exactly these. */
+  admits(volume: Directory, readers: Readers): Promise<boolean>
   /** Makes room for generations of files of these sizes. */
   reserve(volume: Directory, fileBytes: readonly number[]): Promise<void>
   /** Undoes `prepare`, whatever is left of it; nothing if nothing is. */

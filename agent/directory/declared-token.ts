@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { readSmallFile } from '../../core/runtime/small-file.ts'
 import type { PodRef } from '../workloads/workload.ts'
+import { tokenPath } from './token-path.ts'
 
 /** A token and whose it says it is. Nothing of it is believed here: that is for the broker. */
 export interface DeclaredToken {
@@ -43,8 +44,9 @@ export async function readDeclaredToken(file: string): Promise<DeclaredToken> {
 async function readToken(file: string): Promise<string> {
   let text: string
   try {
-    text = (await readSmallFile(file, MAX_BYTES)).trim()
+    text = (await readSmallFile(await tokenPath(file), MAX_BYTES, 'none')).trim()
   } catch (error) {
+    if (error instanceof IdentityError) throw error
     throw new IdentityError(
       'config_invalid',
       `the token file ${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`,

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -13,6 +13,16 @@ test('reads a file through a link, and no more of it than one byte beyond the bo
   symlinkSync('file', path('link'))
   expect(await readSmallFile(path('link'), 10)).toBe('äbc')
   expect(await readSmallFile(path('link'), 2)).toBe('äb')
+})
+
+test('without links, a path that leads through one is refused, wherever it is', async () => {
+  mkdirSync(path('folder'))
+  writeFileSync(path('folder/file'), 'abc')
+  symlinkSync('folder', path('linked'))
+  symlinkSync('folder/file', path('last'))
+  expect(await readSmallFile(path('folder/file'), 10, 'none')).toBe('abc')
+  await expect(readSmallFile(path('linked/file'), 10, 'none')).rejects.toMatchObject({ code: 'moved by a link' })
+  await expect(readSmallFile(path('last'), 10, 'none')).rejects.toMatchObject({ code: 'ELOOP' })
 })
 
 test.for([

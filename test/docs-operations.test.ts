@@ -127,9 +127,10 @@ function processBlocks(heading: string): readonly [Block, ...Block[]] {
   return [first, ...more]
 }
 
+/** The pod of `cart` under another name: it has one at a time. */
 async function declare(name: string): Promise<void> {
   const declaration = `name: ${name}\ntokenFile: ${recipe.home}/countersign/tokens/cart.jwt\n`
-  writeFileSync(join(recipe.home, 'countersign/workloads', `${name}.yaml`), declaration)
+  writeFileSync(join(recipe.home, 'countersign/workloads', 'cart.yaml'), declaration)
   await authorityOf(name)
 }
 

@@ -33,9 +33,10 @@ test(
   },
 )
 
+/** Under another name: one pod has one. */
 function declareAgain(name: string): string {
   const declaration = `name: ${name}\ntokenFile: ${recipe.home}/countersign/tokens/cart.jwt\n`
-  writeFileSync(join(recipe.home, 'countersign/workloads', `${name}.yaml`), declaration)
+  writeFileSync(join(recipe.home, 'countersign/workloads', 'cart.yaml'), declaration)
   return name
 }
 

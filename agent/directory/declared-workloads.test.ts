@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createLog } from '../../core/runtime/log.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
@@ -47,6 +47,8 @@ let clock: FakeClock
 let target: Target
 let declared: DeclaredWorkloads
 let existing: Set<string>
+/** Whom a former run left the folders open to. */
+let left: Readers
 let deliveries: Map<string, FakeDelivery>
 let admitted: [string, Readers, when: 'made' | 'later'][]
 let namesFile: string
@@ -57,6 +59,7 @@ beforeEach(async () => {
   clock = new FakeClock()
   target = new Target()
   existing = new Set()
+  left = 'owner'
   deliveries = new Map()
   admitted = []
   namesFile = join(directory, 'state', 'names')
@@ -68,6 +71,7 @@ beforeEach(async () => {
         admitted.push([name, readers, 'made'])
         const delivery = Object.assign(new FakeDelivery(), {
           exists: async () => existing.has(name),
+          admits: async (others: Readers) => others === left,
           admit: async (others: Readers) => void admitted.push([name, others, 'later']),
         })
         deliveries.set(name, delivery)
@@ -205,7 +209,7 @@ test('a token that names no pod is none', async () => {
 
 test('what was declared once and is no more goes with the next start', async () => {
   const before = new DeliveredNames(namesFile)
-  await Promise.all([before.add('cart'), before.add('gone')])
+  await Promise.all([before.add('cart', 'uid-of-cart'), before.add('gone', 'uid-of-gone')])
   await declare('cart')
   existing.add('cart')
   await declared.recover()
@@ -231,18 +235,187 @@ test('who may read is whom the declaration says, and changes at once without the
   await reread(() => expect(admitted.at(-1)).toEqual(['cart', 42, 'later']))
   await rm(join(directory, 'cart.token'))
   await writeFile(join(directory, 'cart.yaml'), 'name: cart\ntokenFile: cart.token\nreaders: everyone\n')
-  await reread(() => expect(admitted.at(-1)).toEqual(['cart', 'everyone', 'later']))
+  // Who loses it loses it at once; who is to have it waits for a token that says whose it is.
+  await reread(() => expect(admitted.at(-1)).toEqual(['cart', 'owner', 'later']))
   await clock.advance(5 * REREAD)
   expect(admitted).toHaveLength(3)
+  await declare('cart', 'first', 'uid-of-cart', 'readers: everyone\n')
+  await reread(() => expect(admitted.at(-1)).toEqual(['cart', 'everyone', 'later']))
+  await clock.advance(5 * REREAD)
+  expect(admitted).toHaveLength(4)
   expect(target.calls).toEqual(['add cart'])
 })
 
-test('what a former run delivered is opened to those whom the declaration says now', async () => {
-  await declare('cart')
-  existing.add('cart')
-  await declared.recover()
+test("another pod's readers never get the files of the one before, whenever its token comes", async () => {
+  await declare('cart', 'first', 'one', 'group: 42\n')
   declared.start()
-  await reread(() => expect(admitted).toContainEqual(['cart', 'owner', 'later']))
+  await reread(() => expect(target.held.has('cart')).toBe(true))
+  await rm(join(directory, 'cart.token'))
+  await writeFile(join(directory, 'cart.yaml'), 'name: cart\ntokenFile: cart.token\ngroup: 43\n')
+  await reread(() => expect(admitted.at(-1)).toEqual(['cart', 'owner', 'later']))
+  const first = deliveries.get('cart')
+  await declare('cart', 'first', 'two', 'group: 43\n')
+  await reread(() => expect(target.calls).toEqual(['add cart', 'remove cart', 'add cart']))
+  expect(deliveries.get('cart')).not.toBe(first)
+  expect(admitted).toEqual([
+    ['cart', 42, 'made'],
+    ['cart', 'owner', 'later'],
+    ['cart', 43, 'made'],
+  ])
+})
+
+describe('what a former run delivered', () => {
+  const recorded = (podUid: string) => new DeliveredNames(namesFile).add('cart', podUid)
+  const formerly = async (...names: string[]) => {
+    await mkdir(dirname(namesFile), { recursive: true })
+    await writeFile(namesFile, JSON.stringify({ version: 1, names }))
+  }
+  beforeEach(() => existing.add('cart'))
+
+  test('is not touched where its readers are the same', async () => {
+    await recorded('uid-of-cart')
+    await declare('cart')
+    await declared.recover()
+    declared.start()
+    await reread(() => expect(target.calls).toEqual(['recover cart without token', 'token cart first']))
+    expect(admitted).toEqual([['cart', 'owner', 'made']])
+  })
+
+  test('is closed at once to readers that are declared no more, and opened to others with the token of its pod', async () => {
+    left = 42
+    await recorded('uid-of-cart')
+    await declare('cart', 'first', 'uid-of-cart', 'group: 43\n')
+    await rm(join(directory, 'cart.token'))
+    await declared.recover()
+    expect(admitted.slice(1)).toEqual([['cart', 'owner', 'later']])
+    expect(target.held.get('cart')?.pod.podUid).toBe('uid-of-cart')
+    declared.start()
+    await reread(() => expect(declared.problems).toHaveLength(1))
+    await declare('cart', 'first', 'uid-of-cart', 'group: 43\n')
+    await reread(() => expect(target.calls).toEqual(['recover cart without token', 'token cart first']))
+    await reread(() => expect(admitted.at(-1)).toEqual(['cart', 43, 'later']))
+  })
+
+  test.for(['at once', 'later'])('is removed where a token says that it is of another pod: %s', async (when) => {
+    await recorded('another')
+    await declare('cart', 'first', 'uid-of-cart', 'group: 43\n')
+    if (when === 'later') await rm(join(directory, 'cart.token'))
+    await declared.recover()
+    const taken = when === 'later' ? ['recover cart without token', 'remove cart'] : []
+    declared.start()
+    await declare('cart', 'first', 'uid-of-cart', 'group: 43\n')
+    await reread(() => expect(target.calls).toEqual([...taken, 'add cart']))
+    if (when === 'at once') expect(admitted.map(([, , how]) => how)).toEqual(['made', 'made'])
+    expect(await new DeliveredNames(namesFile).read()).toEqual(['cart'])
+  })
+
+  test('by an agent that did not record whose it is, stays with the readers it had and goes to no others', async () => {
+    await formerly('cart')
+    await declare('cart')
+    await declared.recover()
+    declared.start()
+    await reread(() => expect(target.calls).toEqual(['recover cart without token', 'token cart first']))
+    await declare('cart', 'first', 'uid-of-cart', 'group: 43\n')
+    await reread(() => expect(target.calls.slice(2)).toEqual(['remove cart', 'add cart']))
+    expect(admitted).not.toContainEqual(['cart', 43, 'later'])
+  })
+
+  test('by such an agent goes at once where its readers have changed since', async () => {
+    left = 'everyone'
+    await formerly('cart')
+    await declare('cart')
+    await declared.recover()
+    expect(deliveries.get('cart')?.calls).toContain('remove')
+    expect(target.calls).toEqual([])
+  })
+
+  test('is taken up, and not covered, when a declaration that could not be read can be again', async () => {
+    await recorded('uid-of-cart')
+    await declare('cart')
+    await writeFile(join(directory, 'cart.yaml'), '{')
+    await declared.recover()
+    declared.start()
+    await declare('cart')
+    await reread(() => expect(target.calls).toEqual(['recover cart without token', 'token cart first']))
+  })
+})
+
+describe('a declaration that says whose its token must be', () => {
+  const PINS = 'namespace: shop\nserviceAccount: cart\n'
+
+  test('has it served where the token is', async () => {
+    await declare('cart', 'first', 'uid-of-cart', PINS)
+    declared.start()
+    await reread(() => expect(target.calls).toEqual(['add cart']))
+    expect(declared.problems).toEqual([])
+  })
+
+  test.for([
+    ['serviceAccount: checkout\n', 'ServiceAccount checkout,'],
+    ['namespace: bank\n', 'namespace bank,'],
+    ['namespace: bank\nserviceAccount: cart\n', 'ServiceAccount cart in namespace bank,'],
+  ] as const)('refuses another, and says which was expected: %s', async ([pins, says]) => {
+    await declare('cart', 'first', 'uid-of-cart', pins)
+    declared.start()
+    await reread(() => expect(declared.problems).toEqual([expect.stringContaining('cart: workload_mismatch: ')]))
+    expect(declared.problems[0]).toContain(says)
+    expect(declared.problems[0]).not.toContain('uid-of-cart')
+    expect(target.calls).toEqual([])
+  })
+
+  test('keeps what it has when another token is put there, and takes it away when that itself is not what is declared', async () => {
+    await declare('cart', 'first', 'uid-of-cart', PINS)
+    declared.start()
+    await reread(() => expect(target.calls).toEqual(['add cart']))
+    await declare('bank', 'stolen', 'uid-of-bank')
+    await rm(join(directory, 'bank.yaml'))
+    await rename(join(directory, 'bank.token'), join(directory, 'cart.token'))
+    await reread(() => expect(declared.problems).toHaveLength(1))
+    expect(target.calls).toEqual(['add cart'])
+    await declare('cart', 'first', 'uid-of-cart', 'serviceAccount: checkout\n')
+    await reread(() => expect(target.calls).toEqual(['add cart', 'remove cart']))
+    expect(declared.problems).toEqual([expect.stringContaining('workload_mismatch')])
+  })
+})
+
+describe('two declarations of one pod', () => {
+  const both = [
+    expect.stringContaining('cart: config_invalid: its token names the same pod as that of copy'),
+    expect.stringContaining('copy: config_invalid: its token names the same pod as that of cart'),
+  ]
+
+  test('are both refused', async () => {
+    await declare('cart')
+    await declare('copy', 'first', 'uid-of-cart')
+    await declare('other')
+    declared.start()
+    await reread(() => expect(declared.problems).toEqual(both))
+    expect(target.calls).toEqual(['add other'])
+    expect(declared.unserved).toBe(2)
+  })
+
+  test('leave the one that was served before with its renewals', async () => {
+    await declare('cart')
+    declared.start()
+    await reread(() => expect(target.calls).toEqual(['add cart']))
+    await declare('copy', 'first', 'uid-of-cart')
+    await reread(() => expect(declared.problems).toEqual(both))
+    await declare('cart', 'second')
+    await reread(() => expect(target.calls).toEqual(['add cart', 'token cart second']))
+    await rm(join(directory, 'cart.token'))
+    await reread(() => expect(declared.problems[0]).toContain('ENOENT'))
+    expect(target.calls).toEqual(['add cart', 'token cart second'])
+  })
+
+  test('leave neither with them where both were served by an agent that did not mind', async () => {
+    await declare('cart')
+    await declare('copy', 'first', 'uid-of-cart')
+    existing.add('cart').add('copy')
+    await declared.recover()
+    declared.start()
+    await reread(() => expect(declared.problems).toEqual(both))
+    expect(target.calls).toEqual(['recover cart without token', 'recover copy without token'])
+  })
 })
 
 test('who is refused is tried again with the next reading, and each reason told once', async () => {

@@ -4,26 +4,14 @@ import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import type { Readers } from '../volume/readers.ts'
 import { described } from '../workloads/described.ts'
-import type { Delivery, PodRef, WorkloadRequest } from '../workloads/workload.ts'
+import type { PodRef, WorkloadRequest } from '../workloads/workload.ts'
 import { type Declarations, readDeclarations } from './declarations.ts'
 import { type DeclaredToken, readDeclaredToken } from './declared-token.ts'
 import type { DeliveredNames } from './delivered-names.ts'
-import { readersOf, type WorkloadDeclaration } from './workload-declaration.ts'
-
-/** What is asked of the node's workloads. */
-export interface DeclaredTarget {
-  has(id: string): boolean
-  add(workload: WorkloadRequest): Promise<void>
-  recover(workload: WorkloadRequest): Promise<void>
-  refreshToken(id: string, token: string, pod: PodRef): void
-  remove(id: string): Promise<void>
-}
-
-/** A delivery that can say whether a former run has made it, and that can change hands. */
-export interface DeclaredDelivery extends Delivery {
-  admit(readers: Readers): Promise<void>
-  exists(): Promise<boolean>
-}
+import { mustGo } from './held-files.ts'
+import { sharedPods } from './shared-pods.ts'
+import { type DeclaredDelivery, type DeclaredTarget, type Known, takeUp } from './take-up.ts'
+import { mismatch, readersOf, type WorkloadDeclaration } from './workload-declaration.ts'
 
 interface Dependencies {
   readonly target: DeclaredTarget
@@ -40,21 +28,13 @@ interface Options {
   readonly rereadMs: number
 }
 
-interface Known {
-  readonly podUid: string | undefined
-  token: string | undefined
-  readonly delivery: DeclaredDelivery
-  /** Whom it was opened to; unknown for what a former run made. */
-  readers: Readers | undefined
-}
-
 /** Serves what a folder declares, in place of kubelet: who is new is added, who is declared no more is removed. */
 export class DeclaredWorkloads {
   readonly #options: Options
   readonly #dependencies: Dependencies
   readonly #known = new Map<string, Known>()
   readonly #adding = new Set<string>()
-  /** What a former run may have delivered and could not be looked at yet. Added, it would be emptied by a refusal. */
+  /** What a former run may have delivered and could not be looked at yet. Added, it would be emptied by a refusal, or opened to others. */
   readonly #unseen = new Set<string>()
   /** The code that each was refused with last, until it is served. */
   readonly #refused = new Map<string, ErrorCode>()
@@ -84,7 +64,9 @@ export class DeclaredWorkloads {
   async recover(): Promise<void> {
     const { workloads, problems } = await readDeclarations(this.#options.directory)
     for (const name of await this.#dependencies.delivered.read()) {
-      if (problems.length === 0 && !workloads.has(name)) await this.#removeLeftOver(name)
+      if (workloads.has(name)) continue
+      if (problems.length === 0) await this.#removeLeftOver(name)
+      else this.#unseen.add(name)
     }
     for (const declaration of workloads.values()) {
       try {
@@ -114,16 +96,26 @@ export class DeclaredWorkloads {
 
   async #reread({ workloads, problems }: Declarations): Promise<void> {
     const troubled = new Map<string, string>()
-    for (const declaration of workloads.values()) {
-      try {
-        // First, and whatever the token is: a key that is taken from somebody is taken at once.
-        await this.#admit(declaration)
-        if (this.#unseen.has(declaration.name)) await this.#takeUp(declaration)
-        await this.#keep(declaration, await readDeclaredToken(declaration.tokenFile))
-      } catch (error) {
-        troubled.set(declaration.name, `${declaration.name}: ${described(error)}`)
+    const forEach = async (act: (declaration: WorkloadDeclaration) => Promise<void>) => {
+      for (const declaration of workloads.values()) {
+        const { name } = declaration
+        if (!troubled.has(name)) {
+          await act(declaration).catch((error: unknown) => troubled.set(name, `${name}: ${described(error)}`))
+        }
       }
     }
+    const tokens = new Map<string, DeclaredToken>()
+    await forEach(async (declaration) => {
+      // First, and whatever the token is: a key that is taken from somebody is taken at once.
+      await this.#narrow(declaration)
+      if (this.#unseen.has(declaration.name)) await this.#takeUp(declaration)
+      tokens.set(declaration.name, await readDeclaredToken(declaration.tokenFile))
+    })
+    const shared = sharedPods(new Map(Array.from(workloads.values(), (each) => [each.name, this.#podOf(each, tokens)])))
+    await forEach(async (declaration) => {
+      const token = tokens.get(declaration.name)
+      if (token) await this.#keep(declaration, token, shared.get(declaration.name))
+    })
     // A file that cannot be read may declare any of them.
     if (problems.length === 0) {
       for (const id of this.#known.keys()) if (!workloads.has(id)) await this.#remove(id)
@@ -135,40 +127,69 @@ export class DeclaredWorkloads {
     this.#troubled = new Set(troubled.keys())
   }
 
-  async #keep(declaration: WorkloadDeclaration, { token, pod }: DeclaredToken): Promise<void> {
-    const { target, deliverTo } = this.#dependencies
-    const { name } = declaration
-    const known = this.#known.get(name)
-    // Another pod under the old name is another workload.
-    if (known?.podUid !== undefined && known.podUid !== pod.podUid) await this.#remove(name)
-    if (!target.has(name)) {
-      const readers = readersOf(declaration)
-      const delivery = deliverTo(name, readers)
-      this.#known.set(name, { podUid: pod.podUid, token, delivery, readers })
-      this.#add({ id: name, pod, token, delivery })
-    } else if (known && known.token !== token) {
-      this.#known.set(name, { ...known, podUid: pod.podUid, token })
-      target.refreshToken(name, token, pod)
-    }
+  /** Whose a workload is by its token, or else by its files. A token that is not the declared one names nobody. */
+  #podOf(declaration: WorkloadDeclaration, tokens: ReadonlyMap<string, DeclaredToken>): string | undefined {
+    const pod = tokens.get(declaration.name)?.pod
+    return pod && !mismatch(declaration, pod) ? pod.podUid : this.#known.get(declaration.name)?.podUid
   }
 
-  async #admit(declaration: WorkloadDeclaration): Promise<void> {
-    const known = this.#known.get(declaration.name)
+  /** @param others those whose tokens name the same pod. */
+  async #keep(
+    declaration: WorkloadDeclaration,
+    { token, pod }: DeclaredToken,
+    others: readonly string[] | undefined,
+  ): Promise<void> {
+    const { target } = this.#dependencies
+    const { name } = declaration
+    const known = this.#known.get(name)
+    // Who alone has had the pod keeps it, or whoever gets at its token could stop its renewals.
+    const has = (each: string) => this.#known.get(each)?.podUid === pod.podUid
+    if (others && (!has(name) || others.some(has))) throw podIsShared(others)
+    const wrong = mismatch(declaration, pod)
+    const named = { podUid: pod.podUid, isDeclared: wrong === undefined }
+    const sameReaders = known?.readers === readersOf(declaration)
+    // What is served without being known is what could not be removed before.
+    if (known ? mustGo(known, named, { sameReaders }) : target.has(name)) await this.#remove(name)
+    if (wrong) throw wrong
+    if (!target.has(name)) this.#begin(declaration, pod, token)
+    else await this.#goOn(declaration, pod, token)
+    if (others) throw podIsShared(others)
+  }
+
+  #begin(declaration: WorkloadDeclaration, pod: PodRef, token: string): void {
+    const { name } = declaration
+    if (this.#adding.has(name)) return
     const readers = readersOf(declaration)
-    if (!known || known.readers === readers || !this.#dependencies.target.has(declaration.name)) return
-    await known.delivery.admit(readers)
-    known.readers = readers
+    const delivery = this.#dependencies.deliverTo(name, readers)
+    this.#known.set(name, { podUid: pod.podUid, recorded: true, token, delivery, readers })
+    this.#add({ id: name, pod, token, delivery })
+  }
+
+  async #goOn({ name, ...declaration }: WorkloadDeclaration, pod: PodRef, token: string): Promise<void> {
+    const known = this.#known.get(name)
+    if (!known) return
+    if (known.token !== token) {
+      known.podUid = pod.podUid
+      known.token = token
+      this.#dependencies.target.refreshToken(name, token, pod)
+    }
+    await admitTo(known, readersOf(declaration))
+  }
+
+  async #narrow(declaration: WorkloadDeclaration): Promise<void> {
+    const known = this.#known.get(declaration.name)
+    if (!known || known.readers === readersOf(declaration) || !this.#dependencies.target.has(declaration.name)) return
+    await admitTo(known, 'owner')
   }
 
   /** Not waited for: one that is held while the broker is away must not hold the others up. */
   #add(request: WorkloadRequest): void {
     const { target, delivered, log } = this.#dependencies
-    const { id } = request
-    if (this.#adding.has(id)) return
+    const { id, pod } = request
     this.#adding.add(id)
     // The name first: what has a folder without one is not found again.
     delivered
-      .add(id)
+      .add(id, pod.podUid)
       .then(() => target.add(request))
       .then(
         () => {
@@ -191,28 +212,13 @@ export class DeclaredWorkloads {
     const { name } = declaration
     this.#unseen.add(name)
     try {
-      await this.#recoverOne(declaration)
+      const known = await takeUp(declaration, this.#dependencies)
+      if (known) this.#known.set(name, known)
       this.#unseen.delete(name)
     } catch (error) {
       if (error instanceof IdentityError) this.#unseen.delete(name)
       throw error
     }
-  }
-
-  async #recoverOne(declaration: WorkloadDeclaration): Promise<void> {
-    const { target, deliverTo } = this.#dependencies
-    const { name } = declaration
-    const delivery = deliverTo(name, readersOf(declaration))
-    if (!(await delivery.exists())) return delivery.close()
-    // The token is read as kubelet's would come: later, and on its own. Where it cannot be read now, nothing else says which
-    // pod this is: that comes with it.
-    const pod = await readDeclaredToken(declaration.tokenFile).then(
-      (declared) => declared.pod,
-      () => ({ podUid: '', podName: name, namespace: '', serviceAccount: '' }),
-    )
-    await target.recover({ id: name, pod, delivery })
-    const podUid = pod.podUid === '' ? undefined : pod.podUid
-    this.#known.set(name, { podUid, token: undefined, delivery, readers: undefined })
   }
 
   #remove(id: string): Promise<void> {
@@ -242,4 +248,14 @@ export class DeclaredWorkloads {
       this.#dependencies.log.warn({ problems }, 'some declarations are not served')
     this.#problems = problems
   }
+}
+
+async function admitTo(known: Known, readers: Readers): Promise<void> {
+  if (known.readers === readers) return
+  await known.delivery.admit(readers)
+  known.readers = readers
+}
+
+function podIsShared(others: readonly string[]): IdentityError {
+  return new IdentityError('config_invalid', `its token names the same pod as that of ${others.join(' and ')}`)
 }

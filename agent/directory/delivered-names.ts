@@ -2,15 +2,25 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 
-const schema = z.strictObject({ version: z.literal(1), names: z.array(z.string()) })
+const workload = z.strictObject({ name: z.string(), podUid: z.string().optional() })
+const schema = z.union([
+  z
+    .strictObject({ version: z.literal(2), workloads: z.array(workload) })
+    .transform(({ workloads }) => workloads.map(({ name, podUid }) => [name, podUid] as const)),
+  // Of an agent that did not write down whose the files are.
+  z
+    .strictObject({ version: z.literal(1), names: z.array(z.string()) })
+    .transform(({ names }) => names.map((name) => [name, undefined] as const)),
+])
 
 /**
- * The names of the workloads that were given a folder, in a file: an agent that comes back finds by it what is declared
- * no more. The folder with the identities tells nothing, for others may keep theirs in it.
+ * The names of the workloads that were given a folder, and the pod that each one's files are of, in a file: an agent that
+ * comes back finds by it what is declared no more, and what is another pod's than the one that bears the name now. The
+ * folder with the identities tells neither, for others may keep theirs in it.
  */
 export class DeliveredNames {
   readonly #file: string
-  #names = new Set<string>()
+  #pods = new Map<string, string | undefined>()
   #turn: Promise<void> = Promise.resolve()
 
   constructor(file: string) {
@@ -20,27 +30,33 @@ export class DeliveredNames {
   /** Those of the agent before; none if there is no such file. */
   async read(): Promise<readonly string[]> {
     try {
-      this.#names = new Set(schema.parse(JSON.parse(await readFile(this.#file, 'utf8'))).names)
+      this.#pods = new Map(schema.parse(JSON.parse(await readFile(this.#file, 'utf8'))))
     } catch {
-      this.#names = new Set()
+      this.#pods = new Map()
     }
-    return [...this.#names]
+    return [...this.#pods.keys()]
   }
 
-  add(name: string): Promise<void> {
-    if (this.#names.has(name)) return Promise.resolve()
-    this.#names.add(name)
+  /** The UID of the pod that the files were made for, where it is known. */
+  podOf(name: string): string | undefined {
+    return this.#pods.get(name)
+  }
+
+  add(name: string, podUid: string): Promise<void> {
+    if (this.#pods.get(name) === podUid) return Promise.resolve()
+    this.#pods.set(name, podUid)
     return this.#save()
   }
 
   delete(name: string): Promise<void> {
-    return this.#names.delete(name) ? this.#save() : Promise.resolve()
+    return this.#pods.delete(name) ? this.#save() : Promise.resolve()
   }
 
   #save(): Promise<void> {
     const saved = this.#turn.then(async () => {
+      const workloads = Array.from(this.#pods, ([name, podUid]) => ({ name, podUid }))
       await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 })
-      await writeFile(`${this.#file}.new`, JSON.stringify({ version: 1, names: [...this.#names] }), { mode: 0o600 })
+      await writeFile(`${this.#file}.new`, JSON.stringify({ version: 2, workloads }), { mode: 0o600 })
       await rename(`${this.#file}.new`, this.#file)
     })
     this.#turn = saved.catch(() => {})

@@ -1,5 +1,7 @@
 import { z } from 'zod'
+import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Readers } from '../volume/readers.ts'
+import type { PodRef } from '../workloads/workload.ts'
 
 /** A workload without Kubernetes, as a YAML file declares it. */
 export const workloadDeclarationSchema = z
@@ -11,6 +13,18 @@ export const workloadDeclarationSchema = z
       .describe('The name of the workload, and of its folder.'),
     /** A token of the claim shape that kubelet's have. Read again and again. */
     tokenFile: z.string().min(1).describe("The workload's pod-bound ServiceAccount token."),
+    namespace: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('The namespace that the token must be of; any, where none is said. A token of another is refused.'),
+    serviceAccount: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'The ServiceAccount that the token must be of; any, where none is said. Say it wherever somebody else than the agent and root may write the token file: he could put a token of another workload there.',
+      ),
     group: z
       .int()
       .nonnegative()
@@ -35,4 +49,15 @@ export type WorkloadDeclaration = z.output<typeof workloadDeclarationSchema>
 /** Whom a declaration lets in. */
 export function readersOf({ group, readers }: Pick<WorkloadDeclaration, 'group' | 'readers'>): Readers {
   return group ?? readers
+}
+
+/** Why a token of `pod` is not the one of a declaration; undefined if it is. What the token says instead is not repeated. */
+export function mismatch(declaration: WorkloadDeclaration, pod: PodRef): IdentityError | undefined {
+  const { namespace = pod.namespace, serviceAccount = pod.serviceAccount, tokenFile } = declaration
+  if (namespace === pod.namespace && serviceAccount === pod.serviceAccount) return undefined
+  const expected = [
+    ...(declaration.serviceAccount === undefined ? [] : [`ServiceAccount ${serviceAccount}`]),
+    ...(declaration.namespace === undefined ? [] : [`namespace ${namespace}`]),
+  ].join(' in ')
+  return new IdentityError('workload_mismatch', `the token in ${tokenFile} is not of ${expected}, as is declared`)
 }

@@ -465,6 +465,13 @@ describe('exit codes', () => {
     expect(impostor.authorizations).toEqual([])
   })
 
+  test('the words of the API server, or of a webhook of it, make no line of their own', async () => {
+    instead['/api/v1/namespaces/countersign-system/serviceaccounts/countersign-cli/token'] = forbidden(
+      'denied\nidentity_not_found: forged',
+    )
+    expect((await cli('status')).err).toBe('kubernetes_forbidden: denied identity_not_found: forged\n')
+  })
+
   test('the API server refuses', async () => {
     instead['/api/v1/namespaces/countersign-system/serviceaccounts/countersign-cli/token'] = forbidden(
       'serviceaccounts "countersign-cli" is forbidden',

@@ -1,6 +1,7 @@
 import { Client } from '@grpc/grpc-js'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { printableLine } from '../../core/runtime/printable.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { verifyBroker } from '../../core/spiffe/verify-broker.ts'
 import { AdminService } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
@@ -63,5 +64,7 @@ function explained(error: unknown, address: string, failure: unknown): unknown {
   if (failure instanceof IdentityError) return failure
   const details = (error.cause as { readonly details?: unknown } | undefined)?.details
   const why = failure instanceof Error ? failure.message : typeof details === 'string' ? details : error.message
-  return new IdentityError('broker_unavailable', `the broker at ${address} cannot be asked: ${why}`, { cause: error })
+  return new IdentityError('broker_unavailable', `the broker at ${address} cannot be asked: ${printableLine(why)}`, {
+    cause: error,
+  })
 }

@@ -1,5 +1,6 @@
 import { toJson } from '@bufbuild/protobuf'
 import type { Command } from 'commander'
+import { printableLine } from '../../core/runtime/printable.ts'
 import {
   type ExplainPodResponse,
   ExplainPodResponseSchema,
@@ -14,7 +15,7 @@ import { attempt } from '../facts/attempt.ts'
 import { gatherPodFacts } from '../facts/pod-facts.ts'
 import { markOf } from '../output/check-report.ts'
 import { jsonText } from '../output/json.ts'
-import { printableLine, type Terminal } from '../output/terminal.ts'
+import type { Terminal } from '../output/terminal.ts'
 import { fromNow } from '../output/time.ts'
 import type { Session } from '../session/session.ts'
 import type { CommandContext } from './command-context.ts'

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { printableLine } from '../../core/runtime/printable.ts'
 import { mountedVolume, readPodFile } from '../kubernetes/pod-files.ts'
 import { jsonText } from '../output/json.ts'
 import { fields } from '../output/table.ts'
@@ -75,7 +76,7 @@ async function inPod(text: string, session: Session): Promise<FoundSvid> {
     })
   const [chain, authorities] = await Promise.all([read(CHAIN_FILE), read(AUTHORITIES_FILE)])
   return {
-    source: `pod ${namespace}/${pod}, container ${container}, ${path}`,
+    source: printableLine(`pod ${namespace}/${pod}, container ${container}, ${path}`),
     chain: certificatesOf(chain),
     ...(await authoritiesForPod(certificatesOf(authorities), () => session.publishedBundle())),
   }

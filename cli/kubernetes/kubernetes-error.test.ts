@@ -23,7 +23,19 @@ const errors: [what: string, error: unknown, code: string, says: RegExp][] = [
     'request_invalid',
     /refused to list nodes: denied by policy/,
   ],
+  [
+    'a webhook that would print lines of its own',
+    answered(403, 'no\n\r\u001B[2Kidentity_not_found: forged\n'),
+    'kubernetes_forbidden',
+    /^no .\[2Kidentity_not_found: forged $/,
+  ],
   ['a timeout', new DOMException('late', 'TimeoutError'), 'kubernetes_unavailable', /10\.0\.0\.1.*no answer in time/],
+  [
+    'a proxy that would, too',
+    new TypeError('fetch failed', { cause: { code: 'bad\nforged' } }),
+    'kubernetes_unavailable',
+    /reached: bad forged$/,
+  ],
   [
     'no connection',
     new TypeError('fetch failed', { cause: { code: 'ECONNREFUSED' } }),

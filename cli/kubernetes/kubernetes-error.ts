@@ -1,4 +1,5 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { printableLine } from '../../core/runtime/printable.ts'
 
 interface Asked {
   /** For example `list nodes`. */
@@ -35,17 +36,22 @@ function unreachable(error: unknown, server: string): IdentityError {
     name === 'TimeoutError'
       ? 'no answer in time'
       : [cause?.code, cause?.message, (error as Error).message].find((text) => typeof text === 'string' && text !== '')
-  return new IdentityError('kubernetes_unavailable', `the API server at ${server} cannot be reached: ${String(why)}`, {
-    cause: error,
-  })
+  return new IdentityError(
+    'kubernetes_unavailable',
+    `the API server at ${server} cannot be reached: ${printableLine(String(why))}`,
+    {
+      cause: error,
+    },
+  )
 }
 
-/** What the API server says in its Status object. Never its whole answer, which may hold what was sent. */
+/** What the API server says in its Status object, which may be the word of a webhook: on one line, and never its
+ * whole answer, which may hold what was sent. */
 export function messageOf(error: unknown): string | undefined {
   const { body } = error as { readonly body?: unknown }
   try {
     const status = (typeof body === 'string' ? JSON.parse(body) : body) as { readonly message?: unknown } | undefined
-    return typeof status?.message === 'string' ? status.message : undefined
+    return typeof status?.message === 'string' ? printableLine(status.message) : undefined
   } catch {
     return undefined
   }

@@ -1,11 +1,14 @@
 import { PassThrough } from 'node:stream'
 import type { V1Pod } from '@kubernetes/client-node'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { printableLine } from '../../core/runtime/printable.ts'
 import { CSI_DRIVER } from '../installation/names.ts'
 import type { Cluster } from './cluster.ts'
 
 /** A certificate chain and a bundle take a few KiB. */
 const MAX_BYTES = 1024 * 1024
+/** What `cat` says of a file that it cannot read is short. */
+const MAX_MESSAGE = 2048
 
 /** Where a pod has a volume of ours. */
 export interface MountedVolume {
@@ -37,7 +40,7 @@ export async function mountedVolume(cluster: Cluster, namespace: string, pod: st
 function checkThatItRuns({ metadata, status }: V1Pod, container: string): void {
   const state = status?.containerStatuses?.find(({ name }) => name === container)?.state
   if (state ? state.running : status?.phase !== 'Pending') return
-  const why = state?.waiting?.reason ?? state?.terminated?.reason ?? 'Pending'
+  const why = printableLine(state?.waiting?.reason ?? state?.terminated?.reason ?? 'Pending')
   const pod = `${metadata?.namespace}/${metadata?.name}`
   throw new IdentityError(
     'identity_not_found',
@@ -46,7 +49,8 @@ function checkThatItRuns({ metadata, status }: V1Pod, container: string): void {
 }
 
 /**
- * Reads a file in a container by `cat`, as `kubectl exec` would.
+ * Reads a file in a container by `cat`, as `kubectl exec` would. The container's `cat` says what it likes, and its author
+ * named the path: neither makes a line of its own in what is told of it.
  *
  * @throws {@link IdentityError} `kubernetes_forbidden`, `request_invalid` if the container has no `cat`.
  */
@@ -61,8 +65,8 @@ export async function readPodFile(
   }: { namespace: string; pod: string; container: string; file: string; timeoutMs: number },
 ): Promise<string> {
   const { Exec } = await import('@kubernetes/client-node')
-  const what = `read ${file} in container ${container} of ${namespace}/${pod}`
-  const streams = { out: collect(), err: collect() }
+  const what = printableLine(`read ${file} in container ${container} of ${namespace}/${pod}`)
+  const streams = { out: collect(MAX_BYTES), err: collect(MAX_MESSAGE) }
   const signal = AbortSignal.timeout(timeoutMs)
   const status = await new Promise<{ readonly status?: string; readonly message?: string }>((resolve, reject) => {
     const late = () => reject(new IdentityError('deadline_exceeded', `no answer in time: ${what}`))
@@ -80,21 +84,22 @@ export async function readPodFile(
       )
   })
   if (status.status === 'Success') return streams.out.text()
+  const said = printableLine((status.message ?? streams.err.text()).trim())
   throw new IdentityError(
     'request_invalid',
-    `cannot ${what}: ${(status.message ?? streams.err.text()).trim()} (it needs cat in the image; countersign explain pod and identity list need nothing there)`,
+    `cannot ${what}: ${said} (it needs cat in the image; countersign explain pod and identity list need nothing there)`,
   )
 }
 
-function collect() {
+function collect(maxLength: number) {
   const stream = new PassThrough()
   let text = ''
-  stream.on('data', (chunk: Buffer) => (text = (text + chunk.toString()).slice(0, MAX_BYTES)))
+  stream.on('data', (chunk: Buffer) => (text = (text + chunk.toString()).slice(0, maxLength)))
   return { stream, text: () => text }
 }
 
 function refusal(error: unknown, what: string, namespace: string): IdentityError {
-  const message = String((error as { readonly message?: unknown }).message ?? error)
+  const message = printableLine(String((error as { readonly message?: unknown }).message ?? error))
   if (message.includes('403'))
     return new IdentityError(
       'kubernetes_forbidden',

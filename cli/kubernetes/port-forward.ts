@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { printableLine } from '../../core/runtime/printable.ts'
 import type { Cluster } from './cluster.ts'
 
 /** A local port whose connections end in a pod, through API server and kubelet. */
@@ -33,7 +34,8 @@ export async function forwardPort(cluster: Cluster, { namespace, pod, port }: Ta
     const errors = new PassThrough()
     errors.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(0, MAX_MESSAGE)
-      failure = new IdentityError('broker_unavailable', `port ${port} of pod ${namespace}/${pod}: ${said.trim()}`)
+      const why = printableLine(said.trim())
+      failure = new IdentityError('broker_unavailable', `port ${port} of pod ${namespace}/${pod}: ${why}`)
       socket.destroy()
     })
     const connection = await forwarder.portForward(namespace, pod, [port], socket, errors, socket)
@@ -82,6 +84,6 @@ function refusal(error: unknown, { namespace, pod, port }: Target): IdentityErro
     )
   return new IdentityError(
     'broker_unavailable',
-    `port ${port} of pod ${namespace}/${pod} cannot be forwarded: ${message}`,
+    `port ${port} of pod ${namespace}/${pod} cannot be forwarded: ${printableLine(message)}`,
   )
 }

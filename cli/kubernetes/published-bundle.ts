@@ -1,4 +1,5 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { printableLine } from '../../core/runtime/printable.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { TRUST_BUNDLE, TRUST_DOMAIN_ANNOTATION } from '../installation/names.ts'
@@ -25,6 +26,8 @@ export async function publishedBundle(
     return readTrustBundle(text, trustDomain ?? (annotated === undefined ? undefined : TrustDomain.parse(annotated)))
   } catch (error) {
     if (!(error instanceof IdentityError)) throw error
-    throw new IdentityError('bundle_invalid', `ConfigMap ${namespace}/${name}: ${error.message}`, { cause: error })
+    throw new IdentityError('bundle_invalid', `ConfigMap ${namespace}/${name}: ${printableLine(error.message)}`, {
+      cause: error,
+    })
   }
 }

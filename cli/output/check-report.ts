@@ -1,6 +1,7 @@
+import { printableLine } from '../../core/runtime/printable.ts'
 import { count, type Outcome } from '../checks/check.ts'
 import { type CheckResult, worst } from '../checks/run-checks.ts'
-import { type Colour, coloured, printableLine, type Terminal } from './terminal.ts'
+import { type Colour, coloured, type Terminal } from './terminal.ts'
 
 const MARKS: Record<Outcome, readonly [mark: string, colour: Colour]> = {
   pass: ['✔', 'green'],

@@ -1,4 +1,4 @@
-import { printable, printableLine } from './terminal.ts'
+import { printable, printableLine } from '../../core/runtime/printable.ts'
 
 const GAP = '   '
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import { printable, printableLine } from '../../core/runtime/printable.ts'
 import { jsonText } from './json.ts'
 import { table } from './table.ts'
-import { printable, printableLine } from './terminal.ts'
 
 test.for([
   { name: 'the escape character', text: '\u001B[2J' },

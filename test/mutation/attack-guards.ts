@@ -390,4 +390,12 @@ export const ATTACK_GUARDS: readonly Guard[] = [
     test: 'agent/directory/declared-workloads.test.ts',
     title: 'are both refused',
   },
+  {
+    invariant: "cli: a container's words make no line of ours",
+    file: 'cli/kubernetes/pod-files.ts',
+    find: 'printableLine((status.message ?? streams.err.text()).trim())',
+    replace: '(status.message ?? streams.err.text()).trim()',
+    test: 'cli/kubernetes/pod-files.test.ts',
+    title: 'what a container says by its cat',
+  },
 ]

@@ -165,8 +165,8 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
     'Somebody brought the token of a pod from another node: in earnest this is theft, and worth looking into. By hand it comes about when `nodeName` of an agent is not the name of its Node object.',
   ),
   workload_mismatch: entry(
-    ['event', 'audit'],
-    'kubelet passes volume and token of one pod together; a client of its own mixed them up.',
+    ['event', 'agent', 'audit'],
+    'kubelet passes volume and token of one pod together; a client of its own mixed them up. Without Kubernetes: the token file of a declared workload holds the token of another namespace or ServiceAccount than its declaration says; find out who put it there.',
   ),
   template_not_matched: entry(
     ['event', 'agent', 'audit', 'cli'],

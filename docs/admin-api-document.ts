@@ -62,7 +62,7 @@ It is served where \`admin.listen\` says (the chart: port 8444 of the broker's p
 
 A token that comes with a call says who calls, whatever the certificate. The SVIDs of agents and of the broker are refused. Credentials for the API server itself are refused too, and should never be sent: see [why](adr/0009-operators-show-a-token-made-for-the-broker.md).
 
-A token is checked locally first (shape, issuer, audience, times, the cluster's signature), and then by TokenReview with that one audience; an accepted one is remembered for 10 s. The API server is then asked by SubjectAccessReview whether the caller may; what is allowed is remembered for 5 s, what is not is asked anew. One user may make 100 calls at once and 20 a second.
+A token is checked locally first (shape, issuer, audience, times, the cluster's signature), and then by TokenReview with that one audience; an accepted one is remembered for 10 s. The API server is then asked by SubjectAccessReview whether the caller may; what is allowed is remembered for 5 s, what is not is asked anew. One user may make 100 calls at once and 20 a second. Two of them are answered at a time, and the others wait for their turn: so nobody waits for all that another one asks.
 
 ## What they may
 
@@ -103,7 +103,7 @@ Each call is a record of the audit chain: \`admin_called\` with \`user\`, \`show
 
 ## Lists
 
-Lists are the newest first (identities, audit) or by name. \`page_size\` is 1 to 500, 100 where nothing is said; \`next_page_token\` leads on, and belongs to the very request that it came from. A search of the ledger takes 0.2 s at most for a page, on a thread that nobody who needs an SVID waits for: so a page may be short, or empty, and not the last one. \`searched_to\` says how far it has come. \`SVID_STATE_VALID\` is quick whatever the ledger holds, for what is valid cannot be old.
+Lists are the newest first (identities, audit) or by name. \`page_size\` is 1 to 500, 100 where nothing is said; \`next_page_token\` leads on, and belongs to the very request that it came from. A search of the ledger takes 0.2 s at most for a page, on a thread that nobody who needs an SVID waits for (before it, up to 1 s may pass where searches without a break have kept the ledger from tidying its log): so a page may be short, or empty, and not the last one. \`searched_to\` says how far it has come. \`SVID_STATE_VALID\` is quick whatever the ledger holds, for what is valid cannot be old.
 
 ## Why a pod has its identity, or none
 

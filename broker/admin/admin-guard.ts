@@ -38,8 +38,14 @@ export class AdminGuard {
     this.#rates = new TokenBuckets(deps.clock, RATE, MAX_USERS)
   }
 
-  /** @throws {@link IdentityError}: who it is is not known, it may not, or it asks too often. */
-  async admit(demand: Demand, { peer, metadata, signal }: Pick<Call, 'peer' | 'metadata' | 'signal'>): Promise<void> {
+  /**
+   * @returns who calls.
+   * @throws {@link IdentityError}: who it is is not known, it may not, or it asks too often.
+   */
+  async admit(
+    demand: Demand,
+    { peer, metadata, signal }: Pick<Call, 'peer' | 'metadata' | 'signal'>,
+  ): Promise<AdminUser> {
     const { clock, userOfToken, peerOf, authorization, audit } = this.#deps
     const call = { ...demand, peer }
     let caller: AdminCaller | undefined
@@ -52,6 +58,7 @@ export class AdminGuard {
       throw error
     }
     audit.allowed(call, caller)
+    return caller.user
   }
 
   #checkRate({ name }: AdminUser): void {

@@ -5,6 +5,8 @@ import { orAborted } from './deadline.ts'
 export interface WorkBounds {
   readonly maxConcurrent: number
   readonly maxQueued: number
+  /** What is said to those for whom there is no room. */
+  readonly fullMessage?: string
 }
 
 /** Runs so much at a time, in the order asked, and lets so much wait; more is refused at once. */
@@ -15,6 +17,10 @@ export class WorkQueue {
 
   constructor(bounds: WorkBounds) {
     this.#bounds = bounds
+  }
+
+  get isIdle(): boolean {
+    return this.#running === 0
   }
 
   /** @throws {@link IdentityError} `overloaded`, or the reason of `signal` if it is aborted while waiting. */
@@ -29,8 +35,9 @@ export class WorkQueue {
   }
 
   async #turn(signal: AbortSignal): Promise<void> {
-    if (this.#waiting.size >= this.#bounds.maxQueued) {
-      throw new IdentityError('overloaded', 'too many reviews wait for the API server', { retryAfterMs: 1000 })
+    const { maxQueued, fullMessage = 'too many reviews wait for the API server' } = this.#bounds
+    if (this.#waiting.size >= maxQueued) {
+      throw new IdentityError('overloaded', fullMessage, { retryAfterMs: 1000 })
     }
     let start: () => void = () => {}
     const turn = new Promise<void>((resolve) => {

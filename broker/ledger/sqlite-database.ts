@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { type AuditKey, type ChainedRecord, ChainVerifier, genesis, isSame, prunedSeal } from './audit-chain.ts'
+import { CHECKPOINT_PAGES, KEPT_BYTES } from './log-length.ts'
 import { MIGRATIONS } from './migrations.ts'
 
 export interface DatabaseOptions {
@@ -26,7 +27,8 @@ export function openDatabase({ file, auditKey, maxPages }: DatabaseOptions): Dat
   try {
     keepOthersOut(database, file)
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;')
-    database.exec('PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 4000;')
+    database.exec('PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096;')
+    database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}; PRAGMA journal_size_limit = ${KEPT_BYTES};`)
     if (maxPages !== undefined) database.exec(`PRAGMA max_page_count = ${maxPages}`)
     migrate(database)
     checkKey(database, auditKey)

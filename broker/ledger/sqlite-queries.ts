@@ -7,10 +7,10 @@ import type { AuditFilter, AuditRecordRow, IdentityFilter, IdentityRow, LedgerQu
 import type { Answered, Asked, LedgerAnswers, LedgerQuestion, QueryWorkerData } from './sqlite-query-worker.ts'
 import { storeError } from './store-error.ts'
 
-/** Questions that may wait for their answer; each takes 0.2 s at most. */
+/** Questions that may wait for their answer; each takes 0.2 s at most, and may wait 1 s for the log. */
 const MAX_WAITING = 32
 /** Far beyond what all of them together take: a thread that does not answer by then never will. */
-const ANSWER_MS = 15_000
+const ANSWER_MS = 60_000
 /** Nobody has asked for so long that its memory is better given back. */
 const IDLE_MS = 60_000
 

@@ -11,6 +11,7 @@ import type { AuditKey } from './audit-chain.ts'
 import { auditRecords, issuance } from './audit-query.ts'
 import { holders, identities, identity } from './identity-query.ts'
 import type { AuditFilter, AuditRecordRow, IdentityFilter, IdentityRow, PageBounds, PageOf } from './ledger-queries.ts'
+import { blockThread, LogPause, logLength } from './log-length.ts'
 import { QueryBudget } from './query-budget.ts'
 import { recordAt } from './sqlite-database.ts'
 import { storeFailure, type StoreFailure } from './store-error.ts'
@@ -45,6 +46,7 @@ export interface QueryWorkerData {
 }
 
 const { file, auditKey } = workerData as QueryWorkerData
+const pause = new LogPause({ clock: systemClock, length: () => logLength(file), block: blockThread })
 let database: DatabaseSync | undefined
 
 port.on('message', (asked: Asked) => {
@@ -52,6 +54,7 @@ port.on('message', (asked: Asked) => {
   try {
     // Once the writer is there; a failure to open is an answer, and the next question tries again.
     database ??= new DatabaseSync(file, { readOnly: true, timeout: 500 })
+    pause.take()
     port.postMessage({ id, value: atOnce(database, asked) } satisfies Answered)
   } catch (error) {
     port.postMessage({ id, failure: storeFailure(error) } satisfies Answered)

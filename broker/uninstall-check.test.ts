@@ -22,15 +22,18 @@ const pod = (name: string, driver: string | undefined, phase = 'Running') => ({
   },
   status: { phase },
 })
-const PAGES: Record<string, { items: unknown[]; metadata: { continue?: string } }> = {
-  '': { items: [pod('web', undefined), pod('cart', 'csi.countersign.dev')], metadata: { continue: 'a/b+c=' } },
+const PAGES: Record<string, { items: unknown[]; metadata: { continue?: string; resourceVersion: string } }> = {
+  '': {
+    items: [pod('web', undefined), pod('cart', 'csi.countersign.dev')],
+    metadata: { continue: 'a/b+c=', resourceVersion: '7' },
+  },
   'a/b+c=': {
     items: [
       pod('other', 'csi.example.org'),
       pod('ended', 'csi.countersign.dev', 'Succeeded'),
       pod('waiting', 'csi.countersign.dev', 'Pending'),
     ],
-    metadata: {},
+    metadata: { resourceVersion: '7' },
   },
 }
 
@@ -44,6 +47,16 @@ test('names the pods of all pages that use the driver and have not ended', async
   expect(text).toContain(
     '2 pods still use the driver csi.countersign.dev:\n  shop/cart on node-a\n  shop/waiting on node-a\n',
   )
+})
+
+test('pods that are too large for one answer keep nobody from being named', async () => {
+  const pods = fake.serve('/api/v1/pods')
+  for (const name of ['cart', 'till', 'desk']) {
+    const { metadata, ...rest } = pod(name, 'csi.countersign.dev')
+    pods.put({ metadata: { ...metadata, labels: { x: 'x'.repeat(1_500_000) } }, ...rest })
+  }
+  expect((await check()).text).toContain('3 pods still use the driver')
+  for (const name of ['cart', 'till', 'desk']) pods.delete(name, 'shop')
 })
 
 test('where no pod uses the driver it may go', async () => {

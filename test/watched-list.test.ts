@@ -184,3 +184,13 @@ test('a page that is too large to read is asked for in smaller ones', async () =
   const { values } = await follow(opened, { pageSize: 100 })
   await expect.poll(() => values().length, WAIT).toBe(3)
 })
+
+test('pages grow again after objects that were large', async () => {
+  const opened = open()
+  for (const name of ['a', 'b', 'c']) put(name, 'x'.repeat(1_500_000))
+  for (let index = 0; index < 300; index += 1) put(`small-${index}`, '1')
+  const before = collection.lists
+  const { values } = await follow(opened, { pageSize: 100 })
+  await expect.poll(() => values().length, WAIT).toBe(303)
+  expect(collection.lists - before).toBeLessThan(50)
+})

@@ -1,6 +1,7 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { type ApiConnection, isTooLarge } from './api-connection.ts'
 import { parseJson } from './json.ts'
+import { PageSize } from './page-size.ts'
 import { type ApiObject, isApiObject } from './watch-events.ts'
 
 /** A list and the version that a watch goes on from. */
@@ -18,7 +19,7 @@ const MAX_PAGES = 100_000
 
 /**
  * Lists a collection page by page, so that memory holds one page and what `take` keeps of it. A page that is too large to
- * read is asked for in smaller ones.
+ * read is asked for in smaller ones, until they are small enough to grow again.
  *
  * @throws {@link IdentityError} `kubernetes_unavailable`, `kubernetes_forbidden`.
  */
@@ -31,18 +32,16 @@ export async function listPaged(
   }: { readonly path: string; readonly pageSize: number; readonly take: (object: ApiObject) => void },
   signal: AbortSignal,
 ): Promise<Listed> {
-  let limit = pageSize
+  const size = new PageSize(pageSize)
   let next = ''
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
-    const query = `${path.includes('?') ? '&' : '?'}limit=${limit}${next && `&continue=${encodeURIComponent(next)}`}`
+    const query = `${path.includes('?') ? '&' : '?'}limit=${size.limit}${next && `&continue=${encodeURIComponent(next)}`}`
     const page = await pageOf(api, path + query, signal).catch((error: unknown) => {
-      if (isTooLarge(error) && limit > 1) return undefined
+      if (isTooLarge(error) && size.tooLarge()) return undefined
       throw error
     })
-    if (!page) {
-      limit = Math.max(1, Math.floor(limit / 4))
-      continue
-    }
+    if (!page) continue
+    size.wasRead()
     const { metadata, items } = page
     if (!Array.isArray(items)) throw unusable('a list without items')
     for (const item of items as unknown[]) {

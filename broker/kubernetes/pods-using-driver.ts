@@ -1,12 +1,10 @@
-import { IdentityError } from '../../core/runtime/errors.ts'
 import type { ApiConnection } from './api-connection.ts'
-import { parseJson } from './json.ts'
+import { listPaged } from './paged-list.ts'
+import type { ApiObject } from './watch-events.ts'
 
 const DRIVER = 'csi.countersign.dev'
 /** A pod may take some tens of kilobytes, and an answer is read up to 4 MiB. */
-const PAGE = 50
-/** More pods than Kubernetes supports in a cluster; a list without an end is none. */
-const MAX_PAGES = 10_000
+const PODS = { path: '/api/v1/pods', pageSize: 50 }
 
 /** A pod with a volume of our driver that has not ended. */
 export interface PodUsingDriver {
@@ -16,39 +14,25 @@ export interface PodUsingDriver {
   readonly node: string
 }
 
-interface PodList {
-  readonly metadata?: { readonly continue?: string }
-  readonly items?: readonly {
-    readonly metadata: { readonly namespace: string; readonly name: string }
-    readonly spec?: {
-      readonly nodeName?: string
-      readonly volumes?: readonly { readonly csi?: { readonly driver?: string } }[]
-    }
-    readonly status?: { readonly phase?: string }
-  }[]
+interface Pod extends ApiObject {
+  readonly spec?: {
+    readonly nodeName?: string
+    readonly volumes?: readonly { readonly csi?: { readonly driver?: string } }[]
+  }
+  readonly status?: { readonly phase?: string }
 }
 
 /** @throws `IdentityError` `kubernetes_unavailable`, `kubernetes_forbidden`. */
 export async function podsUsingDriver(api: ApiConnection, signal: AbortSignal): Promise<readonly PodUsingDriver[]> {
   const found: PodUsingDriver[] = []
-  let next = ''
-  for (let page = 0; page < MAX_PAGES; page += 1) {
-    const path = `/api/v1/pods?limit=${PAGE}${next && `&continue=${encodeURIComponent(next)}`}`
-    const { status, body } = await api.send({ method: 'GET', path, background: true }, signal)
-    if (status !== 200) {
-      throw new IdentityError('kubernetes_unavailable', `the API server answers ${status} to a list of pods`, {
-        retryAfterMs: 1000,
-      })
-    }
-    const { metadata, items = [] } = parseJson(body) as PodList
-    for (const { metadata: pod, spec, status: state } of items) {
-      const uses = spec?.volumes?.some(({ csi }) => csi?.driver === DRIVER) ?? false
-      // kubelet has unmounted the volumes of a pod that has ended.
-      const hasEnded = state?.phase === 'Succeeded' || state?.phase === 'Failed'
-      if (uses && !hasEnded) found.push({ namespace: pod.namespace, name: pod.name, node: spec?.nodeName ?? '' })
-    }
-    next = metadata?.continue ?? ''
-    if (next === '') return found
+  const take = (object: ApiObject) => {
+    const { metadata, spec, status } = object as Pod
+    const uses = spec?.volumes?.some(({ csi }) => csi?.driver === DRIVER) ?? false
+    // kubelet has unmounted the volumes of a pod that has ended.
+    const hasEnded = status?.phase === 'Succeeded' || status?.phase === 'Failed'
+    if (!uses || hasEnded) return
+    found.push({ namespace: metadata.namespace ?? '', name: metadata.name, node: spec?.nodeName ?? '' })
   }
-  throw new IdentityError('kubernetes_unavailable', 'the list of pods has no end', { retryAfterMs: 1000 })
+  await listPaged(api, { ...PODS, take }, signal)
+  return found
 }

@@ -178,7 +178,7 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
   ),
   template_unrenderable: entry(
     ['event', 'agent', 'audit', 'cli'],
-    'The fact is missing (a label that the pod does not bear), or its value is no path segment of a SPIFFE ID, such as one with a slash.',
+    'The fact is missing (a label that the pod does not bear), or its value is no path segment of a SPIFFE ID, such as one with a slash. Or the pod, or its namespace, has more labels than are read (32 KiB, with 64 bytes for each beside its text): take some off it, or select by ServiceAccount.',
   ),
   spiffe_id_reserved: entry(
     ['event', 'audit', 'problems'],

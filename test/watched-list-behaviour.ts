@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { ApiConnection } from '../broker/kubernetes/api-connection.ts'
 import { loadCredentials } from '../broker/kubernetes/credentials.ts'
-import { WatchedList } from '../broker/kubernetes/watched-list.ts'
+import { WatchedList, type WatchedListOptions } from '../broker/kubernetes/watched-list.ts'
 import type { Clock } from '../core/runtime/clock.ts'
 import type { IdentityError } from '../core/runtime/errors.ts'
 import { systemRandom } from '../core/runtime/random.ts'
@@ -29,9 +29,16 @@ export async function follow(
   {
     pageSize = 2,
     maxItems = 1000,
+    bytes,
     clock = systemClock,
     pauses = clock,
-  }: { pageSize?: number; maxItems?: number; clock?: Clock; pauses?: Clock } = {},
+  }: {
+    pageSize?: number
+    maxItems?: number
+    bytes?: WatchedListOptions<string>['bytes']
+    clock?: Clock
+    pauses?: Clock
+  } = {},
 ) {
   const server = await loadCredentials({ kubeconfig })
   const api = new ApiConnection(server, { clock, maxConnections: 4 })
@@ -42,6 +49,7 @@ export async function follow(
       path,
       pageSize,
       maxItems,
+      ...(bytes && { bytes }),
       retry: { firstMs: 20, maxMs: 200 },
       transform: (object) => {
         const { metadata, data } = object as ConfigMap

@@ -194,3 +194,18 @@ test('pages grow again after objects that were large', async () => {
   await expect.poll(() => values().length, WAIT).toBe(303)
   expect(collection.lists - before).toBeLessThan(50)
 })
+
+test('a collection of which more bytes would be kept is not followed, and says so', async () => {
+  const opened = open()
+  const MIB = 1024 * 1024
+  put('a', 'x'.repeat(0.75 * MIB))
+  const bytes = { of: (value: string) => value.length, max: MIB }
+  const { values, troubles } = await follow(opened, { bytes, pauses: impatient })
+  await expect.poll(() => collection.openWatches, WAIT).toBe(1)
+  put('b', 'x'.repeat(0.75 * MIB))
+  await expect.poll(() => troubles.at(-1)?.message, WAIT).toContain('more than 1 MiB')
+  expect(values()).toHaveLength(1)
+  put('a', '1')
+  await expect.poll(() => values().length, WAIT).toBe(2)
+  await expect.poll(() => troubles.at(-1), WAIT).toBeUndefined()
+})

@@ -188,6 +188,21 @@ test('labels are looked up once for a while, by UID', async () => {
   })
 })
 
+test('of a pod or a namespace with more labels than are read, no template is told a part of them', async () => {
+  const clock = new FakeClock()
+  const { podFacts } = await connect(clock)
+  const labels = Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`l${index}`, 'x'.repeat(63)]))
+  const metadata = { name: 'large-0', namespace: 'shop', uid: 'uid-large', labels }
+  fake.fault = (path) => (path.includes('/shop') ? { status: 200, body: JSON.stringify({ metadata }) } : undefined)
+  const refused = { code: 'template_unrenderable', message: expect.stringContaining('more than are read') }
+  const pod = { namespace: 'shop', podName: 'large-0', podUid: 'uid-large' }
+  await expect(podFacts.podLabels(pod, signal)).rejects.toMatchObject(refused)
+  await expect(podFacts.namespaceLabels('shop', signal)).rejects.toMatchObject(refused)
+  // Remembered like other labels.
+  fake.fault = () => 'reset'
+  await expect(podFacts.podLabels(pod, signal)).rejects.toMatchObject(refused)
+})
+
 test.for([
   { name: 'another pod of the same name', pod: { podName: 'cart-0', podUid: 'other' } },
   { name: 'a pod that is gone', pod: { podName: 'cart-9', podUid: 'other' } },

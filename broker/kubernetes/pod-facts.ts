@@ -3,17 +3,22 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import { orAborted } from '../attestation/deadline.ts'
 import { ExpiringCache } from '../attestation/expiring-cache.ts'
 import type { Labels, PodFacts, PodName } from '../registration/pod-facts.ts'
+import { bytesOfLabels, labelsOr, readLabels } from '../registration/read-labels.ts'
 import type { ApiConnection, ApiResponse } from './api-connection.ts'
 import { parseJson } from './json.ts'
 
-/** Labels change what a pod gets at its next renewal; so old may they be. */
-const CACHE = { ttlMs: 10_000, maxEntries: 10_000 }
+/** Labels change what a pod gets at its next renewal; so old may they be. Usual ones take half a kilobyte. */
+const CACHE = {
+  ...{ ttlMs: 10_000, maxEntries: 10_000 },
+  bytes: { of: ({ labels }: Metadata) => bytesOfLabels(labels), max: 16 * 1024 * 1024 },
+}
 /** Only what is asked for crosses the wire: a pod's specification may take a megabyte. */
 const METADATA_ONLY = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
 
 interface Metadata {
   readonly uid: string
-  readonly labels: Labels
+  /** `undefined`: more than are read. */
+  readonly labels: Labels | undefined
 }
 
 /** Labels of pods and namespaces, asked of the API server and kept for seconds. */
@@ -34,12 +39,13 @@ export class ApiServerPodFacts implements PodFacts {
     // The UID is part of the key: a new pod of the same name is looked up anew.
     const { uid, labels } = await this.#metadata(path, `${podUid} ${path}`, signal)
     if (uid !== podUid) throw gone('the pod of that name is another one')
-    return labels
+    return labelsOr(labels, 'pod')
   }
 
   async namespaceLabels(namespace: string, signal: AbortSignal): Promise<Labels> {
     const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}`
-    return (await this.#metadata(path, path, signal)).labels
+    const { labels } = await this.#metadata(path, path, signal)
+    return labelsOr(labels, 'namespace')
   }
 
   /** Asked once for all who ask at the same time: a node that starts has many pods of few namespaces. */
@@ -75,8 +81,8 @@ function readMetadata({ status, body }: ApiResponse): Metadata {
       retryAfterMs: 1000,
     })
   }
-  const { metadata } = parseJson(body) as { metadata?: { uid?: string; labels?: Record<string, string> } }
-  return { uid: metadata?.uid ?? '', labels: new Map(Object.entries(metadata?.labels ?? {})) }
+  const { metadata } = parseJson(body) as { metadata?: { uid?: string; labels?: unknown } }
+  return { uid: metadata?.uid ?? '', labels: readLabels(metadata?.labels) }
 }
 
 function gone(why: string): IdentityError {

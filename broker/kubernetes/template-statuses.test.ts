@@ -280,6 +280,32 @@ test('keeps few facts of a pod', () => {
   })
 })
 
+test('keeps none of the labels of a pod that has a megabyte of them', () => {
+  const labels = Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`${'a'.repeat(250)}/${index}`, 'x']))
+  const pod = { metadata: { name: 'a', namespace: 'b', labels }, spec: { volumes: [VOLUME] } }
+  expect(readPod(pod as never)).toMatchObject({ name: 'a', labels: undefined })
+})
+
+test('a pod or a namespace with more labels than are read is served by no template that asks for them', async () => {
+  const { reviews, soon } = await keep()
+  const labels = Object.fromEntries(Array.from({ length: 600 }, (_, index) => [`l${index}`, 'x']))
+  const spec = { serviceAccountName: 'cart', volumes: [VOLUME] }
+  namespaces.put({ metadata: { name: 'large', labels } })
+  pods.put({ metadata: { name: 'a', namespace: 'large', labels: {} }, spec })
+  pods.put({ metadata: { name: 'b', namespace: 'shop', labels }, spec })
+  pods.put({ metadata: { name: 'c', namespace: 'shop', labels: {} }, spec })
+  const lacks = (key: string) => ({ matchExpressions: [{ key, operator: 'DoesNotExist' }] })
+  putTemplate('by-pod', { podSelector: lacks('l599') })
+  const serves = () => reviews.at(-1)?.map((one) => one.serves?.pods)
+  await expect.poll(soon(serves), WAIT).toEqual([2])
+  templates.delete('by-pod')
+  putTemplate('by-namespace', { namespaceSelector: lacks('l599') })
+  await expect.poll(soon(serves), WAIT).toEqual([2])
+  templates.delete('by-namespace')
+  putTemplate('by-account', { serviceAccounts: ['cart'] })
+  await expect.poll(soon(serves), WAIT).toEqual([3])
+})
+
 test('a status has whole seconds, as Kubernetes writes them', () => {
   const state = { name: 'a', generation: 2, ready: true, reason: 'Valid', message: 'x', serves: undefined }
   const at = statusOf(state, {}, new Date('2026-01-01T10:00:00.123Z'))

@@ -3,16 +3,15 @@ import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Random } from '../../core/runtime/random.ts'
 import type { ApiConnection } from './api-connection.ts'
+import { type KeepingBounds, KeptItems } from './kept-items.ts'
 import { listPaged } from './paged-list.ts'
 import { type ApiObject, keyOf, readWatchEvent } from './watch-events.ts'
 
-/** What is watched, and what is kept of it. */
-export interface WatchedListOptions<T> {
+/** What is watched, and what is kept of it; a collection of which there is more is not followed, and says so. */
+export interface WatchedListOptions<T> extends KeepingBounds<T> {
   /** The collection: `/api/v1/pods`. */
   readonly path: string
   readonly pageSize: number
-  /** The most that is kept; a collection that has more is not followed, and says so. */
-  readonly maxItems: number
   /** What is kept of an object; `undefined`: nothing. Must not throw. */
   readonly transform: (object: ApiObject) => T | undefined
   /** Told after each change, and once all has been read for the first time. Must not throw. */
@@ -44,7 +43,7 @@ const WORTHWHILE_MS = 5_000
 export class WatchedList<T> {
   readonly #dependencies: WatchedListDependencies
   readonly #options: WatchedListOptions<T>
-  #items: Map<string, T> = new Map()
+  #kept: KeptItems<T>
   #hasSynced = false
   /** Where the next watch begins; `undefined`: with a list. */
   #version: string | undefined
@@ -53,6 +52,7 @@ export class WatchedList<T> {
   constructor(dependencies: WatchedListDependencies, options: WatchedListOptions<T>) {
     this.#dependencies = dependencies
     this.#options = options
+    this.#kept = new KeptItems(options)
   }
 
   /** Whether all has been read once. */
@@ -62,7 +62,7 @@ export class WatchedList<T> {
 
   /** What is kept, by `namespace/name` or name. */
   get items(): ReadonlyMap<string, T> {
-    return this.#items
+    return this.#kept.items
   }
 
   /** Follows the collection until `signal` is aborted. Never throws. */
@@ -77,7 +77,7 @@ export class WatchedList<T> {
       if (signal.aborted) return
       if (!failure) continue
       this.#failures += 1
-      if (failure.code === 'internal') this.#version = undefined
+      if (failure.code === 'internal' || failure.code === 'overloaded') this.#version = undefined
       this.#options.onTrouble(failure)
       await clock.sleep(backoffMs(this.#failures, retry, random, failure.retryAfterMs), signal).catch(() => {})
     }
@@ -105,15 +105,14 @@ export class WatchedList<T> {
   }
 
   async #list(signal: AbortSignal): Promise<string> {
-    const { path, pageSize, maxItems, transform } = this.#options
-    const items = new Map<string, T>()
+    const { path, pageSize, transform } = this.#options
+    const kept = new KeptItems(this.#options)
     const take = (object: ApiObject) => {
-      const kept = transform(object)
-      if (kept !== undefined) items.set(keyOf(object), kept)
-      if (items.size > maxItems) throw tooMany(maxItems)
+      const item = transform(object)
+      if (item !== undefined) kept.put(keyOf(object), item)
     }
     const { version } = await listPaged(this.#dependencies.api, { path, pageSize, take }, signal)
-    this.#items = items
+    this.#kept = kept
     this.#hasSynced = true
     this.#options.onChange()
     return version
@@ -140,7 +139,7 @@ export class WatchedList<T> {
         return
       case 'put':
       case 'removed': {
-        const changed = event.type === 'put' ? this.#put(event.object) : this.#items.delete(keyOf(event.object))
+        const changed = event.type === 'put' ? this.#put(event.object) : this.#kept.delete(keyOf(event.object))
         this.#version = event.version
         if (changed) this.#options.onChange()
         return
@@ -155,13 +154,9 @@ export class WatchedList<T> {
 
   #put(object: ApiObject): boolean {
     const key = keyOf(object)
-    const kept = this.#options.transform(object)
-    if (kept === undefined) return this.#items.delete(key)
-    if (!this.#items.has(key) && this.#items.size >= this.#options.maxItems) {
-      this.#version = undefined
-      throw tooMany(this.#options.maxItems)
-    }
-    this.#items.set(key, kept)
+    const item = this.#options.transform(object)
+    if (item === undefined) return this.#kept.delete(key)
+    this.#kept.put(key, item)
     return true
   }
 
@@ -190,10 +185,4 @@ function troubleOf(error: unknown): IdentityError {
 
 function unavailable(why: string): IdentityError {
   return new IdentityError('kubernetes_unavailable', `the API server ${why}`)
-}
-
-function tooMany(maxItems: number): IdentityError {
-  return new IdentityError('overloaded', `there are more than ${maxItems} objects, which is more than are followed`, {
-    retryAfterMs: 30_000,
-  })
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../../core/runtime/clock.ts'
 import type { IdentityError } from '../../core/runtime/errors.ts'
 import type { Random } from '../../core/runtime/random.ts'
 import type { Labels } from '../registration/pod-facts.ts'
+import { bytesOfLabels, readLabels } from '../registration/read-labels.ts'
 import type { SeenPods, ServedPod } from '../registration/template-review.ts'
 import type { ApiConnection } from './api-connection.ts'
 import type { ApiObject } from './watch-events.ts'
@@ -9,8 +10,8 @@ import { WatchedList } from './watched-list.ts'
 
 const DRIVER = 'csi.countersign.dev'
 /** A pod is some ten kilobytes on the wire; of those that are kept, less than one in memory. */
-const PODS = { path: '/api/v1/pods', pageSize: 100, maxItems: 150_000 }
-const NAMESPACES = { path: '/api/v1/namespaces', pageSize: 500, maxItems: 50_000 }
+const PODS = { path: '/api/v1/pods', pageSize: 100, maxItems: 150_000, maxLabelBytes: 96 * 1024 * 1024 }
+const NAMESPACES = { path: '/api/v1/namespaces', pageSize: 500, maxItems: 50_000, maxLabelBytes: 24 * 1024 * 1024 }
 
 interface Options {
   readonly api: ApiConnection
@@ -18,6 +19,10 @@ interface Options {
   readonly random: Random
   readonly onChange: () => void
   readonly onTrouble: (what: 'pods' | 'namespaces', trouble: IdentityError | undefined) => void
+}
+
+interface KeptNamespace {
+  readonly labels: Labels | undefined
 }
 
 /** As the API server types it; what comes over the wire is looked at, never believed. */
@@ -33,20 +38,22 @@ interface Pod extends ApiObject {
  */
 export class WatchedPods {
   readonly #pods: WatchedList<ServedPod>
-  readonly #namespaces: WatchedList<Labels>
+  readonly #namespaces: WatchedList<KeptNamespace>
   readonly #stop = new AbortController()
   readonly #running: Promise<unknown>
 
   constructor({ onChange, onTrouble, ...dependencies }: Options) {
     this.#pods = new WatchedList(dependencies, {
       ...PODS,
+      bytes: { of: ({ labels }) => bytesOfLabels(labels), max: PODS.maxLabelBytes },
       transform: readPod,
       onChange,
       onTrouble: (trouble) => onTrouble('pods', trouble),
     })
     this.#namespaces = new WatchedList(dependencies, {
       ...NAMESPACES,
-      transform: (object) => labelsOf(object),
+      bytes: { of: ({ labels }) => bytesOfLabels(labels), max: NAMESPACES.maxLabelBytes },
+      transform: (object) => ({ labels: labelsOf(object) }),
       onChange,
       onTrouble: (trouble) => onTrouble('namespaces', trouble),
     })
@@ -57,7 +64,7 @@ export class WatchedPods {
   /** `undefined` as long as pods or namespaces have not been read: a number that is too small would mislead. */
   get seen(): SeenPods | undefined {
     if (!this.#pods.hasSynced || !this.#namespaces.hasSynced) return undefined
-    return { pods: this.#pods.items.values(), namespaceLabels: (name) => this.#namespaces.items.get(name) }
+    return { pods: this.#pods.items.values(), namespaceLabels: (name) => this.#namespaces.items.get(name)?.labels }
   }
 
   async close(): Promise<void> {
@@ -86,7 +93,6 @@ interface Volume {
   readonly csi?: { readonly driver?: unknown } | null
 }
 
-function labelsOf(object: ApiObject): Labels {
-  const entries: [string, unknown][] = Object.entries((object as Pod).metadata.labels ?? {})
-  return new Map(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
+function labelsOf(object: ApiObject): Labels | undefined {
+  return readLabels((object as Pod).metadata.labels)
 }

@@ -66,6 +66,19 @@ test.for([
   ])
 })
 
+test('whom it selects by labels that nobody knows it does not serve, nor does another one', () => {
+  const podSelector = { matchExpressions: [{ key: 'app', operator: 'NotIn', values: ['till'] }] }
+  const seen = { ...SEEN, pods: [...PODS, { ...pod('shop', 'cart-2', 'cart'), labels: undefined }] }
+  const states = review(
+    [object('a', { serviceAccounts: ['cart'], podSelector }), object('b', { serviceAccounts: ['till'] })],
+    seen,
+  )
+  expect(states).toMatchObject([{ serves: { pods: 2 } }, { serves: { pods: 1 } }])
+  expect(review([object('a', { podSelector }), object('b', {})], { ...seen, pods: seen.pods.slice(-1) })).toMatchObject(
+    [{ reason: 'NoMatch' }, { reason: 'NoMatch' }],
+  )
+})
+
 test('one that selects nobody is in force, and says so', () => {
   expect(review([object('a', { serviceAccounts: ['x'] })])).toMatchObject([
     { ready: true, reason: 'NoMatch', serves: { pods: 0, serviceAccounts: [] } },

@@ -19,12 +19,14 @@ export interface ServedPod {
   readonly namespace: string
   readonly name: string
   readonly serviceAccount: string
-  readonly labels: Labels
+  /** `undefined`: more than are read, so that a template that asks for them refuses the pod. */
+  readonly labels: Labels | undefined
 }
 
 /** What is known of the cluster; `undefined` where it may not be seen. */
 export interface SeenPods {
   readonly pods: Iterable<ServedPod>
+  /** `undefined`: not known, or more than are read. */
   readonly namespaceLabels: (namespace: string) => Labels | undefined
 }
 
@@ -63,11 +65,18 @@ function* tally(
   let work = 0
   for (const pod of pods) {
     const selecting: IdentityTemplate[] = []
-    const labels = { pod: () => pod.labels, namespace: () => namespaceLabels(pod.namespace) ?? NO_LABELS }
+    let isKnown = true
+    const known = (labels: Labels | undefined) => {
+      isKnown &&= labels !== undefined
+      return labels ?? NO_LABELS
+    }
+    const labels = { pod: () => known(pod.labels), namespace: () => known(namespaceLabels(pod.namespace)) }
     for (const template of index.candidates(pod)) {
       if ((work += 1) % BREATH === 0) yield
       if (whyNotSelected(template, pod, labels) === undefined) selecting.push(template)
     }
+    // What a template asks for and nobody knows refuses the pod, whatever the others say.
+    if (!isKnown) continue
     for (const { name } of selecting) {
       const mine = tallyOf(tallies, name)
       const other = selecting.find((one) => one.name !== name)

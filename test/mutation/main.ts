@@ -10,6 +10,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ATTACK_GUARDS } from './attack-guards.ts'
+import { DELIVERY_GUARDS } from './delivery-guards.ts'
 import { FLOOD_GUARDS } from './flood-guards.ts'
 import type { Guard } from './guard.ts'
 import { GUARDS } from './guards.ts'
@@ -80,7 +81,9 @@ cpSync(root, copy, {
 symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
 
 let failed = 0
-const guards = [...GUARDS, ...ATTACK_GUARDS, ...FLOOD_GUARDS].filter((guard) => guard.invariant.includes(wanted))
+const guards = [...GUARDS, ...ATTACK_GUARDS, ...DELIVERY_GUARDS, ...FLOOD_GUARDS].filter((guard) =>
+  guard.invariant.includes(wanted),
+)
 for (const guard of guards) {
   const problem = await judge(copy, guard)
   if (problem !== undefined) failed += 1

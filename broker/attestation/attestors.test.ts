@@ -44,7 +44,7 @@ test('invariant 3: where the JWKS alone vouches, the record says that nobody rev
   expect(await nodes.attest(token, signal)).toEqual({ ...facts, reviewed: false })
 })
 
-test('however many tokens the agent of a node makes, the API server is asked about so many of them', async () => {
+test('however many tokens are made for a pod of the agent, the API server is asked about so many of them', async () => {
   const { nodes, counted } = attestors()
   const attest = (change: Partial<TokenFacts>) =>
     nodes.attest(issuer.mint({ facts: { ...facts, ...change }, audience: AUDIENCE }), signal)
@@ -52,7 +52,7 @@ test('however many tokens the agent of a node makes, the API server is asked abo
   expect(counted.reviews).toBe(100)
   await expect(attest({ tokenId: 'one more' })).rejects.toMatchObject({ code: 'overloaded' })
   expect(counted.reviews).toBe(100)
-  await attest({ nodeName: 'node-b', tokenId: 'of another' }).catch(() => {})
+  await attest({ podUid: 'its successor', tokenId: 'of another' }).catch(() => {})
   expect(counted.reviews).toBe(101)
   await clock.advance(5_000)
   await attest({ tokenId: 'later' }).catch(() => {})

@@ -68,12 +68,12 @@ export const FLOOD_GUARDS: readonly Guard[] = [
     title: 'too many empty messages are refused before they are objects',
   },
   {
-    invariant: 'broker: tokens of one node are reviewed so often',
+    invariant: "broker: tokens of an agent's pod are reviewed so often",
     file: 'broker/attestation/node-attestor.ts',
     find: '      if (retryAfterMs > 0)\n',
     replace: '      if (retryAfterMs < 0)\n',
     test: 'broker/attestation/attestors.test.ts',
-    title: 'however many tokens the agent of a node makes, the API server is asked about so many of them',
+    title: 'however many tokens are made for a pod of the agent, the API server is asked about so many of them',
   },
   {
     invariant: 'admin: what is no namespace is neither asked about nor put down',

@@ -1,29 +1,31 @@
 import type { Writable } from 'node:stream'
-import { beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import type { Cluster } from './cluster.ts'
-import { mountedVolume, readPodFile } from './pod-files.ts'
+import { type ExecPort, mountedVolume, readPodFile } from './pod-files.ts'
 
 type Answer = (out: Writable, err: Writable, end: (status: object) => void) => void
-const answers = vi.hoisted(() => ({ exec: (() => {}) as Answer }))
+let answer: Answer
 
-vi.mock('@kubernetes/client-node', () => ({
-  Exec: class {
-    async exec(...args: unknown[]): Promise<EventTarget> {
-      const [out, err, , , end] = args.slice(4) as [Writable, Writable, unknown, unknown, () => void]
-      answers.exec(out, err, end)
-      return new EventTarget()
-    }
+/** A cluster's client whose container says what a test has it say. */
+const exec: ExecPort = {
+  async exec(_namespace, _pod, _container, _command, out, err, _stdin, _tty, end) {
+    if (out && err && end) answer(out, err, end)
+    return { close: () => {}, addEventListener: () => {} }
   },
-}))
+}
 
 const FORGED = '\nidentity_not_found: ask eve@example.com\r\n\u001B[1A'
 const cluster = { kubeConfig: {} } as Cluster
 const read = (file: string) =>
-  readPodFile(cluster, { namespace: 'shop', pod: 'cart-1', container: 'main', file, timeoutMs: 5_000 })
+  readPodFile(
+    cluster,
+    { namespace: 'shop', pod: 'cart-1', container: 'main', file, timeoutMs: 5_000 },
+    async () => exec,
+  )
 const refusal = (file: string) => read(file).then(String, (error: Error) => error.message)
 
 beforeEach(() => {
-  answers.exec = (out, _err, end) => {
+  answer = (out, _err, end) => {
     out.write('one\ntwo\n', () => end({ status: 'Success' }))
   }
 })
@@ -33,10 +35,10 @@ test('a file comes as it is', async () => {
 })
 
 test.for([
-  { name: 'its cat', answer: ((_, err, end) => err.write(`no such file${FORGED}`, () => end({}))) satisfies Answer },
-  { name: 'kubelet', answer: ((_out, _err, end) => end({ message: `no such file${FORGED}` })) satisfies Answer },
-])('what a container says by $name makes no line of its own', async ({ answer }) => {
-  answers.exec = answer
+  { name: 'its cat', says: ((_, err, end) => err.write(`no such file${FORGED}`, () => end({}))) satisfies Answer },
+  { name: 'kubelet', says: ((_out, _err, end) => end({ message: `no such file${FORGED}` })) satisfies Answer },
+])('what a container says by $name makes no line of its own', async ({ says }) => {
+  answer = says
   const message = await refusal('/identity/tls.crt')
   expect(message).toMatch(/^cannot read .*: no such file identity_not_found: ask eve@example\.com .*\(it needs cat/)
   // oxlint-disable-next-line no-control-regex
@@ -44,7 +46,7 @@ test.for([
 })
 
 test('nor does the path that its author gave the volume, and a flood of words is cut', async () => {
-  answers.exec = (_out, err, end) => {
+  answer = (_out, err, end) => {
     err.write('x'.repeat(100_000), () => end({}))
   }
   const message = await refusal(`/identity${FORGED}/tls.crt`)

@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream'
-import type { V1Pod } from '@kubernetes/client-node'
+import type { Exec, V1Pod } from '@kubernetes/client-node'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { printableLine } from '../../core/runtime/printable.ts'
 import { CSI_DRIVER } from '../installation/names.ts'
@@ -9,6 +9,13 @@ import type { Cluster } from './cluster.ts'
 const MAX_BYTES = 1024 * 1024
 /** What `cat` says of a file that it cannot read is short. */
 const MAX_MESSAGE = 2048
+
+/** Runs a command in a container, as the Kubernetes client does. */
+export interface ExecPort {
+  exec(
+    ...args: Parameters<Exec['exec']>
+  ): Promise<{ close(): void; addEventListener(type: 'close', listener: () => void): void }>
+}
 
 /** Where a pod has a volume of ours. */
 export interface MountedVolume {
@@ -63,15 +70,16 @@ export async function readPodFile(
     file,
     timeoutMs,
   }: { namespace: string; pod: string; container: string; file: string; timeoutMs: number },
+  execIn: (cluster: Cluster) => Promise<ExecPort> = clientsExec,
 ): Promise<string> {
-  const { Exec } = await import('@kubernetes/client-node')
+  const client = await execIn(cluster)
   const what = printableLine(`read ${file} in container ${container} of ${namespace}/${pod}`)
   const streams = { out: collect(MAX_BYTES), err: collect(MAX_MESSAGE) }
   const signal = AbortSignal.timeout(timeoutMs)
   const status = await new Promise<{ readonly status?: string; readonly message?: string }>((resolve, reject) => {
     const late = () => reject(new IdentityError('deadline_exceeded', `no answer in time: ${what}`))
     signal.addEventListener('abort', late, { once: true })
-    new Exec(cluster.kubeConfig)
+    client
       .exec(namespace, pod, container, ['cat', file], streams.out.stream, streams.err.stream, null, false, resolve)
       .then(
         (connection) => {
@@ -89,6 +97,11 @@ export async function readPodFile(
     'request_invalid',
     `cannot ${what}: ${said} (it needs cat in the image; countersign explain pod and identity list need nothing there)`,
   )
+}
+
+async function clientsExec({ kubeConfig }: Cluster): Promise<ExecPort> {
+  const { Exec } = await import('@kubernetes/client-node')
+  return new Exec(kubeConfig)
 }
 
 function collect(maxLength: number) {

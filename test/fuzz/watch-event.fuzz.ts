@@ -65,7 +65,8 @@ function check(line: string, read: typeof readWatchEvent): void {
     'an object is in force though it is wrong, or is not though it is right',
   )
   const pod = readPod(object)
-  property(pod === undefined || pod.labels instanceof Map, 'a pod has no labels')
+  // Of too many, none is known.
+  property(pod?.labels === undefined || pod.labels instanceof Map, 'the labels of a pod are none')
 }
 
 /** Puts `value` somewhere into the object. */

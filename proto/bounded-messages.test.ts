@@ -13,10 +13,11 @@ function opened(method: string, headers: Record<string, string> = {}) {
   const http2Server = new EventEmitter()
   const closed: number[] = []
   const got: Buffer[] = []
-  const stream = Object.assign(new Duplex({ read: () => {} }), { close: (code: number) => void closed.push(code) })
+  const session = { destroy: (_: undefined, code: number) => void closed.push(code) }
+  const stream = Object.assign(new Duplex({ read: () => {} }), { close: () => {}, session })
   const given: Record<string, string> = { ':path': PATH + method, ...headers }
   http2Server.on('stream', () => stream.on('data', (piece: Buffer) => stream.pause() && got.push(piece)))
-  boundMessages(http2Server, NodeService)
+  boundMessages(http2Server, { service: NodeService, maxMessageBytes: 4096 })
   http2Server.emit('stream', stream, given)
   stream.resume()
   return { stream, got, closed, given }
@@ -58,6 +59,20 @@ test('a call with one request has one', async () => {
     expect(flood.closed).toEqual([constants.NGHTTP2_ENHANCE_YOUR_CALM])
     expect(flood.stream.destroyed).toBe(true)
   }
+})
+
+test('a message in too many parts ends the connection; one in few is whole', async () => {
+  const parts = Array.from({ length: 40 }, () => Buffer.alloc(100))
+  const call = opened('Sync')
+  call.stream.push(Buffer.from([0, 0, 0, 15, 160]))
+  for (const part of parts) call.stream.push(part)
+  expect((await readAll(call)).length).toBe(5 + 4_000)
+  expect(call.got).toHaveLength(1)
+
+  const flood = opened('Sync')
+  flood.stream.push(Buffer.from([0, 0, 0, 15, 160]))
+  for (let count = 0; count < 100; count += 1) flood.stream.push(Buffer.of(0))
+  expect(flood.closed).toEqual([constants.NGHTTP2_ENHANCE_YOUR_CALM])
 })
 
 test('methods that nobody knows have one request, too', () => {

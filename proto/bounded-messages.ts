@@ -2,61 +2,76 @@ import type { DescService } from '@bufbuild/protobuf'
 import type { EventEmitter } from 'node:events'
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import { Readable } from 'node:stream'
-import { MessageFraming } from './message-framing.ts'
 import { methodDefinition } from './grpc-method.ts'
+import { TooManyParts, WholeMessages } from './whole-messages.ts'
 
 const ENCODING = 'grpc-encoding'
 /** Messages of a stream that grpc-js is given at a time. */
 const MOST_AT_ONCE = 64
 
+/** What a server takes of its callers. */
+export interface MessageBounds {
+  readonly service: DescService
+  /** The longest message; longer ones are grpc-js's to refuse. */
+  readonly maxMessageBytes: number
+}
+
 /**
- * Bounds what grpc-js does not, and makes too much of: it takes all messages of a frame to pieces at once, whatever is
- * read of them, and of an empty one, which is five octets, it makes half a kilobyte (docs/adr/0007).
+ * Bounds what grpc-js does not, and makes too much of (docs/adr/0007): it takes all messages of a frame to pieces at once,
+ * whatever is read of them; of an empty one, which is five octets, it makes half a kilobyte; and it keeps each part of an
+ * unfinished one as it came.
  *
- * - A call with one request has one: what comes behind it is the end of the call.
- * - The requests of a stream come to grpc-js a few at a time; it reads on once it has passed them on.
+ * - A call with one request has one: what comes behind it is the end of the connection, as are too many parts.
+ * - grpc-js gets whole messages, and those of a stream a few at a time; it reads on once it has passed them on.
  * - No message is inflated. grpc-js answers UNIMPLEMENTED, as the standard has it for an encoding that a server does not
  *   know (gRPC compression, "Test cases" 3); nobody of ours sends any.
  */
-export function boundMessages(http2Server: EventEmitter, { methods }: DescService): void {
+export function boundMessages(http2Server: EventEmitter, { service, maxMessageBytes }: MessageBounds): void {
   const streaming = new Set(
-    methods.map(methodDefinition).flatMap(({ path, requestStream }) => (requestStream ? [path] : [])),
+    service.methods.map(methodDefinition).flatMap(({ path, requestStream }) => (requestStream ? [path] : [])),
   )
   http2Server.prependListener('stream', (stream: BoundStream, headers: IncomingHttpHeaders) => {
     const encoding = headers[ENCODING]
     if (encoding !== undefined && encoding !== 'identity')
       headers[ENCODING] = `${String(encoding).slice(0, 32)}, which is not taken`
-    stream[FRAMING] = new MessageFraming()
+    stream[MESSAGES] = new WholeMessages(maxMessageBytes, MOST_AT_ONCE)
+    stream[HAS_ONE] = !streaming.has(String(headers[':path']))
     // One function for all streams: one of its own would keep each of them until the old generation is collected.
-    stream.push = streaming.has(String(headers[':path'])) ? pushFew : pushOne
+    stream.push = pushWhole
   })
 }
 
-const FRAMING = Symbol('framing')
+const MESSAGES = Symbol('messages')
+const HAS_ONE = Symbol('has one')
 
 interface BoundStream extends ServerHttp2Stream {
-  [FRAMING]: MessageFraming
+  [MESSAGES]: WholeMessages
+  [HAS_ONE]: boolean
 }
 
 const { push } = Readable.prototype
 
-function pushOne(this: BoundStream, chunk: unknown, encoding?: BufferEncoding): boolean {
-  if (!(chunk instanceof Uint8Array) || chunk.length === 0) return push.call(this, chunk, encoding)
-  const framing = this[FRAMING]
-  if (framing.ended === 0 && framing.end(chunk, 0, 1) === chunk.length) return push.call(this, chunk, encoding)
-  // The peer is told, and nothing waits for it to listen.
-  this.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
-  this.destroy()
-  return false
+function pushWhole(this: BoundStream, chunk: unknown, encoding?: BufferEncoding): boolean {
+  if (!Buffer.isBuffer(chunk) || chunk.length === 0 || this.destroyed) return push.call(this, chunk, encoding)
+  const messages = this[MESSAGES]
+  let pieces: Buffer[]
+  try {
+    pieces = messages.take(chunk)
+  } catch (error) {
+    if (error instanceof TooManyParts) return refuse(this)
+    throw error
+  }
+  if (this[HAS_ONE] && (messages.ended > 1 || (messages.ended === 1 && messages.hasBegun))) return refuse(this)
+  let hasRoom = true
+  for (const piece of pieces) hasRoom = push.call(this, piece, encoding)
+  return hasRoom
 }
 
-function pushFew(this: BoundStream, chunk: unknown, encoding?: BufferEncoding): boolean {
-  if (!(chunk instanceof Uint8Array) || chunk.length === 0) return push.call(this, chunk, encoding)
-  let hasRoom = true
-  for (let start = 0; start < chunk.length;) {
-    const end = this[FRAMING].end(chunk, start, MOST_AT_ONCE)
-    hasRoom = push.call(this, chunk.subarray(start, end), encoding)
-    start = end
-  }
-  return hasRoom
+/** The peer is told, and nothing waits for it to listen. No program does this: its connection goes, and has to be made anew. */
+function refuse(stream: BoundStream): false {
+  const { session } = stream
+  stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  stream.destroy()
+  session?.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  return false
 }

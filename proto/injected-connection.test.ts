@@ -31,7 +31,7 @@ async function serve() {
       yield {}
     },
   })
-  const injected = new InjectedConnections(server, clock, NodeService)
+  const injected = new InjectedConnections(server, clock, { service: NodeService, maxMessageBytes: 1024 * 1024 })
   const open = new Set<Socket>()
   const listener = createServer((socket) => {
     open.add(socket.on('error', () => {}))

@@ -1,10 +1,9 @@
-import type { DescService } from '@bufbuild/protobuf'
 import { type Server, ServerCredentials } from '@grpc/grpc-js'
 import type { EventEmitter } from 'node:events'
 import type { ServerHttp2Session } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/runtime/clock.ts'
-import { boundMessages } from './bounded-messages.ts'
+import { boundMessages, type MessageBounds } from './bounded-messages.ts'
 
 /** Time for what runs to end once the peer has sent GOAWAY or the session has ended. */
 export const LAST_WORDS_MS = 30_000
@@ -25,13 +24,12 @@ export class InjectedConnections {
   readonly #deadlines = new Map<Duplex, number>()
   #looking = new AbortController()
 
-  /** @param service what the server serves, by which what its callers send is bounded. */
-  constructor(server: Server, clock: Clock, service: DescService) {
+  constructor(server: Server, clock: Clock, bounds: MessageBounds) {
     this.#clock = clock
     // TLS, where there is any, is behind us by then: the socket is handed over as it stands.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure())
     this.#http2Server = http2ServerOf(server)
-    boundMessages(this.#http2Server, service)
+    boundMessages(this.#http2Server, bounds)
   }
 
   /** @returns its session, if there is one. */

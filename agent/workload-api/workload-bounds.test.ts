@@ -121,8 +121,10 @@ describe('AE-16: what a pod begins and does not finish', () => {
     expect(await end).toBe(constants.NGHTTP2_NO_ERROR)
   })
 
-  test('what comes behind its one request ends the call: each empty message costs a hundred times what it takes', async () => {
-    expect(await closed(call(session('a1')).end(Buffer.alloc(16_000)))).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+  test('what comes behind its one request ends the connection: each empty message costs a hundred times what it takes', async () => {
+    const on = session('a1')
+    call(on).end(Buffer.alloc(16_000))
+    await once(on, 'close')
     await isOpen('a1')
   })
 

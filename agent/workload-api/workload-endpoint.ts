@@ -34,11 +34,13 @@ const LOOK_AGAIN_MS = 5
  */
 const TURNS = 16
 
+/** Requests are all but empty. */
+const MAX_REQUEST_BYTES = 4 * 1024
+
 /** AW-25: no age or idleness ends a connection; there is no such option here. */
 const SERVER_OPTIONS = {
   'grpc.max_concurrent_streams': 64,
-  // Requests are all but empty.
-  'grpc.max_receive_message_length': 4 * 1024,
+  'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
   // In megabytes, for each connection; grpc-js alone would set no limit.
   'grpc-node.max_session_memory': 10,
   // Nobody asks for it, and it keeps a record of every connection.
@@ -65,7 +67,10 @@ export class WorkloadEndpoint implements EndpointPort {
     this.#identityOf = identityOf
     this.#ownerOf = ownerOf
     this.#clock = clock
-    this.#injected = new InjectedConnections(this.#server, clock, SpiffeWorkloadAPI)
+    this.#injected = new InjectedConnections(this.#server, clock, {
+      service: SpiffeWorkloadAPI,
+      maxMessageBytes: MAX_REQUEST_BYTES,
+    })
     this.#connections = new OpenConnections(refused)
     this.#streams = new StreamBounds(clock, refused)
     this.#refused = refused

@@ -49,7 +49,7 @@ export class GrpcEndpoint<S extends DescService> {
       'grpc.enable_channelz': 0,
     })
     addService(this.#server, service, handlers, ended)
-    this.#injected = new InjectedConnections(this.#server, clock, service)
+    this.#injected = new InjectedConnections(this.#server, clock, { service, maxMessageBytes: limits.maxMessageBytes })
   }
 
   inject(socket: TLSSocket): void {

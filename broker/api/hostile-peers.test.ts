@@ -129,11 +129,12 @@ test('what a stranger does not finish takes no more memory than it is long', asy
   expect(heapMegabytes() - before).toBeLessThan(25)
 })
 
-test('a call with one request has one: what comes behind it ends the call', async () => {
+test('a call with one request has one: what comes behind it ends the connection', async () => {
   const session = await strangersSession(await broker())
   const request = session.request(ATTEST, { endStream: false })
+  request.on('error', () => {})
   request.write(Buffer.concat([delimited(Buffer.from([0x78, 1]), 0), Buffer.alloc(1)]))
-  await expect(once(request, 'close')).rejects.toThrow('NGHTTP2_ENHANCE_YOUR_CALM')
+  await once(session, 'close')
 })
 
 test('what is compressed is not taken', async () => {

@@ -49,6 +49,8 @@ let declared: DeclaredWorkloads
 let existing: Set<string>
 /** Whom a former run left the folders open to. */
 let left: Readers
+/** Why no folder can be looked at. */
+let unreadable: IdentityError | undefined
 let deliveries: Map<string, FakeDelivery>
 let admitted: [string, Readers, when: 'made' | 'later'][]
 let namesFile: string
@@ -60,6 +62,7 @@ beforeEach(async () => {
   target = new Target()
   existing = new Set()
   left = 'owner'
+  unreadable = undefined
   deliveries = new Map()
   admitted = []
   namesFile = join(directory, 'state', 'names')
@@ -70,7 +73,10 @@ beforeEach(async () => {
       deliverTo: (name, readers) => {
         admitted.push([name, readers, 'made'])
         const delivery = Object.assign(new FakeDelivery(), {
-          exists: async () => existing.has(name),
+          exists: async () => {
+            if (unreadable) throw unreadable
+            return existing.has(name)
+          },
           admits: async (others: Readers) => others === left,
           admit: async (others: Readers) => void admitted.push([name, others, 'later']),
         })
@@ -226,13 +232,14 @@ test('another pod under the old name is another workload', async () => {
   await reread(() => expect(target.calls).toEqual(['add cart', 'remove cart', 'add cart']))
 })
 
-test('who may read is whom the declaration says, and changes at once without the workload being touched', async () => {
+test('who may read no longer reads at once; for others all is made anew, once a token says whose it is', async () => {
   await declare('cart')
   declared.start()
   await reread(() => expect(target.held.has('cart')).toBe(true))
   expect(admitted).toEqual([['cart', 'owner', 'made']])
   await declare('cart', 'first', 'uid-of-cart', 'group: 42\n')
-  await reread(() => expect(admitted.at(-1)).toEqual(['cart', 42, 'later']))
+  await reread(() => expect(admitted.at(-1)).toEqual(['cart', 42, 'made']))
+  await reread(() => expect(target.calls).toEqual(['add cart', 'remove cart', 'add cart']))
   await rm(join(directory, 'cart.token'))
   await writeFile(join(directory, 'cart.yaml'), 'name: cart\ntokenFile: cart.token\nreaders: everyone\n')
   // Who loses it loses it at once; who is to have it waits for a token that says whose it is.
@@ -240,10 +247,52 @@ test('who may read is whom the declaration says, and changes at once without the
   await clock.advance(5 * REREAD)
   expect(admitted).toHaveLength(3)
   await declare('cart', 'first', 'uid-of-cart', 'readers: everyone\n')
-  await reread(() => expect(admitted.at(-1)).toEqual(['cart', 'everyone', 'later']))
+  await reread(() => expect(admitted.at(-1)).toEqual(['cart', 'everyone', 'made']))
   await clock.advance(5 * REREAD)
   expect(admitted).toHaveLength(4)
+  expect(target.calls.slice(3)).toEqual(['remove cart', 'add cart'])
+  // Taking it from them needs nothing to be made.
+  await declare('cart')
+  await reread(() => expect(admitted.at(-1)).toEqual(['cart', 'owner', 'later']))
+  await clock.advance(5 * REREAD)
+  expect(target.calls).toHaveLength(5)
+})
+
+test('what could not be taken from its readers is tried again, and not theirs by a declaration that comes back', async () => {
+  await declare('cart', 'first', 'uid-of-cart', 'group: 42\n')
+  declared.start()
+  await reread(() => expect(target.held.has('cart')).toBe(true))
+  const delivery = deliveries.get('cart')
+  if (!delivery) throw new Error('nothing was delivered')
+  let tries = 0
+  Object.assign(delivery, {
+    admit: async () => {
+      tries += 1
+      throw Object.assign(new Error('EPERM'), { code: 'EPERM' })
+    },
+  })
+  await declare('cart')
+  await reread(() => expect(tries).toBeGreaterThan(1))
+  expect(declared.unserved).toBe(1)
+  await declare('cart', 'first', 'uid-of-cart', 'group: 42\n')
+  await reread(() => expect(declared.problems).toHaveLength(1))
   expect(target.calls).toEqual(['add cart'])
+})
+
+test('a token that the broker does not believe takes the pod that it names from nobody', async () => {
+  const add = target.add.bind(target)
+  target.add = async (request) => {
+    if (request.id !== 'evil') return add(request)
+    target.calls.push('add evil')
+    throw new IdentityError('token_signature_invalid', 'forged')
+  }
+  await declare('evil', 'forged', 'uid-of-victim')
+  declared.start()
+  await reread(() => expect(target.calls).toContain('add evil'))
+  await declare('victim')
+  await reread(() => expect(target.calls).toContain('add victim'))
+  await reread(() => expect(declared.problems).toEqual([expect.stringContaining('evil: config_invalid: ')]))
+  expect(target.held.has('victim')).toBe(true)
 })
 
 test("another pod's readers never get the files of the one before, whenever its token comes", async () => {
@@ -281,7 +330,7 @@ describe('what a former run delivered', () => {
     expect(admitted).toEqual([['cart', 'owner', 'made']])
   })
 
-  test('is closed at once to readers that are declared no more, and opened to others with the token of its pod', async () => {
+  test('is closed at once to readers that are declared no more, and made anew for others once a token has come', async () => {
     left = 42
     await recorded('uid-of-cart')
     await declare('cart', 'first', 'uid-of-cart', 'group: 43\n')
@@ -292,8 +341,8 @@ describe('what a former run delivered', () => {
     declared.start()
     await reread(() => expect(declared.problems).toHaveLength(1))
     await declare('cart', 'first', 'uid-of-cart', 'group: 43\n')
-    await reread(() => expect(target.calls).toEqual(['recover cart without token', 'token cart first']))
-    await reread(() => expect(admitted.at(-1)).toEqual(['cart', 43, 'later']))
+    await reread(() => expect(target.calls).toEqual(['recover cart without token', 'remove cart', 'add cart']))
+    expect(admitted.at(-1)).toEqual(['cart', 43, 'made'])
   })
 
   test.for(['at once', 'later'])('is removed where a token says that it is of another pod: %s', async (when) => {
@@ -305,7 +354,7 @@ describe('what a former run delivered', () => {
     declared.start()
     await declare('cart', 'first', 'uid-of-cart', 'group: 43\n')
     await reread(() => expect(target.calls).toEqual([...taken, 'add cart']))
-    if (when === 'at once') expect(admitted.map(([, , how]) => how)).toEqual(['made', 'made'])
+    if (when === 'at once') expect(admitted.map(([, , how]) => how)).toEqual(['made', 'later', 'made'])
     expect(await new DeliveredNames(namesFile).read()).toEqual(['cart'])
   })
 
@@ -320,13 +369,27 @@ describe('what a former run delivered', () => {
     expect(admitted).not.toContainEqual(['cart', 43, 'later'])
   })
 
-  test('by such an agent goes at once where its readers have changed since', async () => {
-    left = 'everyone'
+  test('by such an agent goes at once where it is for others to read since', async () => {
+    left = 42
     await formerly('cart')
-    await declare('cart')
+    await declare('cart', 'first', 'uid-of-cart', 'readers: everyone\n')
     await declared.recover()
     expect(deliveries.get('cart')?.calls).toContain('remove')
     expect(target.calls).toEqual([])
+  })
+
+  test('that cannot be looked at is not written down as the next pod’s', async () => {
+    await recorded('another')
+    await declare('cart', 'first', 'uid-of-cart', 'group: 43\n')
+    unreadable = new IdentityError('volume_tampered', 'others may write it')
+    await declared.recover()
+    declared.start()
+    await reread(() => expect(declared.problems).toEqual([expect.stringContaining('cart: volume_tampered: ')]))
+    const names = new DeliveredNames(namesFile)
+    await names.read()
+    expect(names.podOf('cart')).toBe('another')
+    unreadable = undefined
+    await reread(() => expect(target.calls).toEqual(['add cart']))
   })
 
   test('is taken up, and not covered, when a declaration that could not be read can be again', async () => {

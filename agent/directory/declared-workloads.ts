@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/runtime/clock.ts'
-import type { ErrorCode } from '../../core/runtime/error-codes.ts'
+import { ERROR_CODES, type ErrorCode } from '../../core/runtime/error-codes.ts'
 import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { Log } from '../../core/runtime/log.ts'
 import type { Readers } from '../volume/readers.ts'
@@ -111,7 +111,8 @@ export class DeclaredWorkloads {
       if (this.#unseen.has(declaration.name)) await this.#takeUp(declaration)
       tokens.set(declaration.name, await readDeclaredToken(declaration.tokenFile))
     })
-    const shared = sharedPods(new Map(Array.from(workloads.values(), (each) => [each.name, this.#podOf(each, tokens)])))
+    const pods = new Map(Array.from(workloads.values(), (each) => [each.name, this.#podOf(each, tokens)]))
+    const shared = sharedPods(pods, (name) => this.#isBelieved(name))
     await forEach(async (declaration) => {
       const token = tokens.get(declaration.name)
       if (token) await this.#keep(declaration, token, shared.get(declaration.name))
@@ -133,6 +134,13 @@ export class DeclaredWorkloads {
     return pod && !mismatch(declaration, pod) ? pod.podUid : this.#known.get(declaration.name)?.podUid
   }
 
+  /** Anybody may write a token that names a pod: one that the broker refused takes it from nobody, but whoever was served. */
+  #isBelieved(name: string): boolean {
+    const refused = this.#refused.get(name)
+    if (refused === undefined || this.#known.get(name)?.isServed === true) return true
+    return ERROR_CODES[refused].status !== 'UNAUTHENTICATED'
+  }
+
   /** @param others those whose tokens name the same pod. */
   async #keep(
     declaration: WorkloadDeclaration,
@@ -142,44 +150,62 @@ export class DeclaredWorkloads {
     const { target } = this.#dependencies
     const { name } = declaration
     const known = this.#known.get(name)
-    // Who alone has had the pod keeps it, or whoever gets at its token could stop its renewals.
-    const has = (each: string) => this.#known.get(each)?.podUid === pod.podUid
+    // Who alone was served as the pod keeps it, or whoever gets at its token could stop its renewals.
+    const has = (each: string) => {
+      const held = this.#known.get(each)
+      return held?.isServed === true && held.podUid === pod.podUid
+    }
     if (others && (!has(name) || others.some(has))) throw podIsShared(others)
     const wrong = mismatch(declaration, pod)
     const named = { podUid: pod.podUid, isDeclared: wrong === undefined }
     const sameReaders = known?.readers === readersOf(declaration)
     // What is served without being known is what could not be removed before.
-    if (known ? mustGo(known, named, { sameReaders }) : target.has(name)) await this.#remove(name)
+    if (known ? mustGo(known.podUid, named, { sameReaders }) : target.has(name)) await this.#remove(name)
     if (wrong) throw wrong
-    if (!target.has(name)) this.#begin(declaration, pod, token)
-    else await this.#goOn(declaration, pod, token)
+    if (!target.has(name)) await this.#begin(declaration, pod, token)
+    else this.#goOn(name, pod, token)
     if (others) throw podIsShared(others)
   }
 
-  #begin(declaration: WorkloadDeclaration, pod: PodRef, token: string): void {
+  async #begin(declaration: WorkloadDeclaration, pod: PodRef, token: string): Promise<void> {
     const { name } = declaration
     if (this.#adding.has(name)) return
+    const { deliverTo, delivered } = this.#dependencies
+    const recorded = delivered.podOf(name)
+    // Else what could not be looked at would be written down as this pod's.
+    if (recorded !== undefined && recorded !== pod.podUid) await this.#clear(name)
     const readers = readersOf(declaration)
-    const delivery = this.#dependencies.deliverTo(name, readers)
-    this.#known.set(name, { podUid: pod.podUid, recorded: true, token, delivery, readers })
+    const delivery = deliverTo(name, readers)
+    this.#known.set(name, { podUid: pod.podUid, token, delivery, readers, isServed: false })
     this.#add({ id: name, pod, token, delivery })
   }
 
-  async #goOn({ name, ...declaration }: WorkloadDeclaration, pod: PodRef, token: string): Promise<void> {
+  #goOn(name: string, pod: PodRef, token: string): void {
     const known = this.#known.get(name)
-    if (!known) return
-    if (known.token !== token) {
-      known.podUid = pod.podUid
-      known.token = token
-      this.#dependencies.target.refreshToken(name, token, pod)
-    }
-    await admitTo(known, readersOf(declaration))
+    if (!known || known.token === token) return
+    known.podUid = pod.podUid
+    known.token = token
+    this.#dependencies.target.refreshToken(name, token, pod)
   }
 
+  /** Takes it from those who have it and no longer shall. To others nothing is handed: `mustGo`. */
   async #narrow(declaration: WorkloadDeclaration): Promise<void> {
     const known = this.#known.get(declaration.name)
-    if (!known || known.readers === readersOf(declaration) || !this.#dependencies.target.has(declaration.name)) return
-    await admitTo(known, 'owner')
+    if (!known || known.readers === readersOf(declaration) || known.readers === 'owner') return
+    if (!this.#dependencies.target.has(declaration.name)) return
+    known.readers = undefined
+    await known.delivery.admit('owner')
+    known.readers = 'owner'
+  }
+
+  /** @throws what cannot be looked at or removed. */
+  async #clear(name: string): Promise<void> {
+    const left = this.#dependencies.deliverTo(name, 'owner')
+    try {
+      if (await left.exists()) await left.remove()
+    } finally {
+      await left.close().catch(() => {})
+    }
   }
 
   /** Not waited for: one that is held while the broker is away must not hold the others up. */
@@ -194,6 +220,8 @@ export class DeclaredWorkloads {
       .then(
         () => {
           this.#refused.delete(id)
+          const known = this.#known.get(id)
+          if (known && known.delivery === request.delivery) known.isServed = true
           log.info({ workload: id }, 'a declared workload has its identity')
         },
         (error: unknown) => {
@@ -250,12 +278,11 @@ export class DeclaredWorkloads {
   }
 }
 
-async function admitTo(known: Known, readers: Readers): Promise<void> {
-  if (known.readers === readers) return
-  await known.delivery.admit(readers)
-  known.readers = readers
-}
+/** Others that are named, of any number that there may be. */
+const MAX_NAMED = 3
 
 function podIsShared(others: readonly string[]): IdentityError {
-  return new IdentityError('config_invalid', `its token names the same pod as that of ${others.join(' and ')}`)
+  const more = others.length > MAX_NAMED ? ` and ${others.length - MAX_NAMED} more` : ''
+  const names = others.slice(0, MAX_NAMED).join(', ')
+  return new IdentityError('config_invalid', `its token names the same pod as that of ${names}${more}`)
 }

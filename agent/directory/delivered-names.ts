@@ -42,10 +42,19 @@ export class DeliveredNames {
     return this.#pods.get(name)
   }
 
-  add(name: string, podUid: string): Promise<void> {
-    if (this.#pods.get(name) === podUid) return Promise.resolve()
+  async add(name: string, podUid: string): Promise<void> {
+    const before = this.#pods.get(name)
+    if (before === podUid) return
+    const wasThere = this.#pods.has(name)
     this.#pods.set(name, podUid)
-    return this.#save()
+    try {
+      await this.#save()
+    } catch (error) {
+      // Else the next to ask would hear that it is written down.
+      if (wasThere) this.#pods.set(name, before)
+      else this.#pods.delete(name)
+      throw error
+    }
   }
 
   delete(name: string): Promise<void> {

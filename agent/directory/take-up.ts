@@ -2,7 +2,7 @@ import type { Readers } from '../volume/readers.ts'
 import type { Delivery, PodRef, WorkloadRequest } from '../workloads/workload.ts'
 import { readDeclaredToken } from './declared-token.ts'
 import type { DeliveredNames } from './delivered-names.ts'
-import { type HeldFiles, mustGo } from './held-files.ts'
+import { mustGo } from './held-files.ts'
 import { mismatch, readersOf, type WorkloadDeclaration } from './workload-declaration.ts'
 
 /** What is asked of the node's workloads. */
@@ -14,7 +14,7 @@ export interface DeclaredTarget {
   remove(id: string): Promise<void>
 }
 
-/** A delivery that can say whether a former run has made it, and that can change hands. */
+/** A delivery that can say whether a former run has made it and for whom, and that can be taken from them. */
 export interface DeclaredDelivery extends Delivery {
   admit(readers: Readers): Promise<void>
   /** Whether it is open to exactly these. */
@@ -22,13 +22,16 @@ export interface DeclaredDelivery extends Delivery {
   exists(): Promise<boolean>
 }
 
-/** A workload that is served, and what its files are. */
-export interface Known extends HeldFiles {
+/** A workload that is served or about to be, and what its files are. */
+export interface Known {
+  /** Unknown until a token is read, where nobody wrote it down. */
   podUid: string | undefined
   token: string | undefined
   readonly delivery: DeclaredDelivery
-  /** Whom it is open to. */
-  readers: Readers
+  /** Whom it is open to; unknown where it could not be taken from somebody. */
+  readers: Readers | undefined
+  /** The broker has believed that it is this pod. */
+  isServed: boolean
 }
 
 interface Dependencies {
@@ -38,8 +41,8 @@ interface Dependencies {
 }
 
 /**
- * Takes up what a former run delivered, without a token: that comes later and on its own, as kubelet's would. Other readers
- * than it had come with that token, too. What is another pod's than the one that bears the name now is removed.
+ * Takes up what a former run delivered, without a token: that comes later and on its own, as kubelet's would. What is
+ * another pod's than the one that bears the name now, or for others to read, is removed.
  *
  * @returns nothing if nothing is there, or any more.
  */
@@ -61,23 +64,30 @@ async function takeUpFrom(
   { target, delivered }: Dependencies,
 ): Promise<Known | undefined> {
   const { name } = declaration
-  const recorded = delivered.podOf(name)
-  const held = { podUid: recorded, recorded: recorded !== undefined }
+  const heldUid = delivered.podOf(name)
   const pod = await readDeclaredToken(declaration.tokenFile).then(
     (declared) => declared.pod,
     () => undefined,
   )
   const isDeclared = pod !== undefined && mismatch(declaration, pod) === undefined
-  const sameReaders = await delivery.admits(readersOf(declaration))
-  if (mustGo(held, pod && { podUid: pod.podUid, isDeclared }, { sameReaders })) {
+  const readers = readersOf(declaration)
+  const hasSame = await delivery.admits(readers)
+  if (!hasSame) await delivery.admit('owner')
+  // Taking it from those who had it hands it to nobody.
+  const sameReaders = hasSame || readers === 'owner'
+  if (mustGo(heldUid, pod && { podUid: pod.podUid, isDeclared }, { sameReaders })) {
     await delivery.remove()
     await delivered.delete(name)
     return undefined
   }
-  if (!sameReaders) await delivery.admit('owner')
   // Where no token says which pod this is, the rest of what it is comes with the first one that does.
-  const own = isDeclared ? pod : { podUid: recorded ?? '', podName: name, namespace: '', serviceAccount: '' }
+  const own = isDeclared ? pod : { podUid: heldUid ?? '', podName: name, namespace: '', serviceAccount: '' }
   await target.recover({ id: name, pod: own, delivery })
-  const readers = sameReaders ? readersOf(declaration) : 'owner'
-  return { ...held, podUid: own.podUid || undefined, token: undefined, delivery, readers }
+  return {
+    podUid: own.podUid || undefined,
+    token: undefined,
+    delivery,
+    readers: hasSame ? readers : 'owner',
+    isServed: true,
+  }
 }

@@ -56,11 +56,30 @@ export class Directory {
   }
 
   /** Which mount the folder is reached through. */
-  async mountId(): Promise<string> {
-    const text = await fs.readFile(`/proc/self/fdinfo/${this.#handle.fd}`, 'utf8')
-    const id = /^mnt_id:\s*(\d+)$/m.exec(text)?.[1]
-    if (id === undefined) throw new Error('the kernel does not say which mount a descriptor is of')
-    return id
+  mountId(): Promise<string> {
+    return mountIdOf(this.#handle.fd)
+  }
+
+  /**
+   * Opens a folder in this one, and of its mount: by the number of that, for what is bound from elsewhere may be of the
+   * same device.
+   *
+   * @throws {@link IdentityError} `volume_tampered` for what something is mounted on.
+   */
+  async childOfSameMount(name: string): Promise<Directory> {
+    const child = await this.child(name)
+    try {
+      await this.#checkMount(name, child.#handle.fd)
+      return child
+    } catch (error) {
+      await child.close()
+      throw error
+    }
+  }
+
+  async #checkMount(name: string, fd: number): Promise<void> {
+    if ((await mountIdOf(fd)) === (await this.mountId())) return
+    throw new IdentityError('volume_tampered', `something is mounted on ${name}`)
   }
 
   async names(): Promise<string[]> {
@@ -179,6 +198,8 @@ export class Directory {
     try {
       const stats = await reader.stat()
       if (!stats.isFile()) throw new IdentityError('volume_tampered', `${name} is not what the agent put there`)
+      // What is bound on it from elsewhere is not ours to empty.
+      await this.#checkMount(name, reader.fd)
       // Ours are read-only, to all but root even for their owner.
       await reader.chmod(0o600)
       const writer = await fs.open(`/proc/self/fd/${reader.fd}`, constants.O_WRONLY)
@@ -262,4 +283,11 @@ async function absentAsUndefined<T>(work: () => Promise<T>): Promise<T | undefin
 /** The kernel's word for what went wrong, for example `ENOENT`. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+async function mountIdOf(fd: number): Promise<string> {
+  const text = await fs.readFile(`/proc/self/fdinfo/${fd}`, 'utf8')
+  const id = /^mnt_id:\s*(\d+)$/m.exec(text)?.[1]
+  if (id === undefined) throw new Error('the kernel does not say which mount a descriptor is of')
+  return id
 }

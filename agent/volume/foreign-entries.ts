@@ -3,7 +3,7 @@ import type { Directory } from './directory.ts'
 import { DATA, generationNumber, NEXT_DATA } from './internal-names.ts'
 import { NEXT_SOCKET, SOCKET } from './pod-socket.ts'
 import { removeEntry } from './remove-entry.ts'
-import { HINT_FILE } from './volume-files.ts'
+import { BUNDLE_SUFFIX, HINT_FILE } from './volume-files.ts'
 import { isOurLink } from './volume-links.ts'
 
 /**
@@ -54,7 +54,7 @@ async function isOurs(volume: Directory, name: string, entry: Stats): Promise<bo
   return isOurLink(volume, name, entry)
 }
 
-/** Of our files only the hint may be empty; what others have made for them to mount on is. */
+/** Of our files the hint may be empty, and a bundle without authorities is; what others have made to mount on is, too. */
 function isOurFile(name: string, entry: Stats): boolean {
-  return entry.isFile() && (entry.size > 0 || name === HINT_FILE)
+  return entry.isFile() && (entry.size > 0 || name === HINT_FILE || name.endsWith(BUNDLE_SUFFIX))
 }

@@ -16,7 +16,7 @@ const STUCK = new Set(['EBUSY', 'EXDEV', 'EPERM', 'EACCES'])
 export async function removeEntry(parent: Directory, name: string): Promise<void> {
   try {
     if (!(await isFolder(parent, name))) return await parent.unlink(name)
-    const doomed = await openOnSameMount(parent, name)
+    const doomed = await parent.childOfSameMount(name)
     try {
       await empty(doomed)
     } finally {
@@ -44,7 +44,7 @@ async function empty(doomed: Directory): Promise<void> {
 
 /** Removes a folder; the folders in it come to stand beside it, so that however deep they are nested none is descended. */
 async function dissolve(parent: Directory, name: string, taken: Set<string>): Promise<void> {
-  const folder = await openOnSameMount(parent, name)
+  const folder = await parent.childOfSameMount(name)
   try {
     for (const entry of await folder.names()) {
       if (await isFolder(folder, entry)) await folder.move(entry, parent, freeName(taken))
@@ -65,16 +65,4 @@ function freeName(taken: Set<string>): string {
 
 async function isFolder(parent: Directory, name: string): Promise<boolean> {
   return (await parent.entry(name))?.isDirectory() === true
-}
-
-/** By the number of the mount: what is bound from elsewhere may be of the same device. */
-async function openOnSameMount(parent: Directory, name: string): Promise<Directory> {
-  const child = await parent.child(name)
-  try {
-    if ((await child.mountId()) === (await parent.mountId())) return child
-    throw new IdentityError('volume_tampered', `something is mounted on ${name}`)
-  } catch (error) {
-    await child.close()
-    throw error
-  }
 }

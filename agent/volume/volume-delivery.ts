@@ -133,15 +133,22 @@ export class VolumeDelivery implements Delivery {
 
   remove(): Promise<void> {
     return this.#inTurn(async () => {
-      // A volume that was tampered with cannot be opened; it goes all the same.
-      this.#volume ??= await this.#options.place.open().catch(() => undefined)
+      const { place, unwiped } = this.#options
+      let shut: { readonly error: unknown } | undefined
+      this.#volume ??= await place.open().catch((error: unknown) => {
+        // One that was tampered with goes all the same, where it goes with its mount.
+        unwiped?.(error)
+        shut = { error }
+        return undefined
+      })
       const volume = this.#volume
       if (volume) {
         await volume.unlink(SOCKET).catch(() => {})
-        await wipe(volume).catch((error: unknown) => this.#options.unwiped?.(error))
+        await wipe(volume).catch((error: unknown) => unwiped?.(error))
       }
       await this.#letGo()
-      await this.#options.place.release()
+      await place.release()
+      if (shut && !place.isOursAlone) throw shut.error
     }, 'ends')
   }
 

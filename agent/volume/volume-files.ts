@@ -24,6 +24,9 @@ export const SECRET_FILES: readonly string[] = [KEY_FILE, CREDENTIAL_BUNDLE_FILE
 /** NAME_MAX of Linux. A trust domain's name alone may take all of it. */
 const MAX_NAME_BYTES = 255
 
+/** Of the trust bundle of each trust domain. */
+export const BUNDLE_SUFFIX = '.spiffe-trust-bundle.pem'
+
 /**
  * The files that pods see (design §6): the public contract. `credential-bundle.pem` and `<td>.spiffe-trust-bundle.pem`
  * are SPIFFE's filesystem delivery: the key first, then certificates from the leaf upwards, nothing else, and bundles of
@@ -33,7 +36,7 @@ export function volumeFiles({ svid, bundles }: Delivered): VolumeFile[] {
   const chain = svid.chain.map((der) => pemEncode('CERTIFICATE', der)).join('')
   const key = pemEncode('PRIVATE KEY', svid.privateKey)
   const trust = [bundles.own, ...bundles.federated].map((bundle) =>
-    visible(`${bundle.trustDomain.toString()}.spiffe-trust-bundle.pem`, bundleToPem(bundle)),
+    visible(`${bundle.trustDomain.toString()}${BUNDLE_SUFFIX}`, bundleToPem(bundle)),
   )
   return [
     visible(KEY_FILE, key),

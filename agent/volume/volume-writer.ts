@@ -116,7 +116,7 @@ export async function wipe(volume: Directory): Promise<void> {
 
 async function blankFiles(volume: Directory, name: string): Promise<void> {
   if (!(await volume.entry(name))?.isDirectory()) return
-  const generation = await volume.child(name)
+  const generation = await volume.childOfSameMount(name)
   try {
     const files = await fileNames(generation)
     await eachInSpite(files.map((file) => () => generation.blank(file)))

@@ -9,10 +9,10 @@ import type { AdminUser } from './admin-user.ts'
 export const ADMIN_REVIEW_LIMITS = { maxConcurrent: 4, maxQueued: 64, timeoutMs: 10_000, maxCached: 1_000 }
 
 /**
- * Tokens of one ServiceAccount that the API server is asked about: the command makes one each time, and whoever may make
- * any number of them would keep the others waiting.
+ * Calls with tokens of one ServiceAccount, as many as one user may make, but counted before the API server is asked: the
+ * command makes a token each time, and whoever may make any number of them would keep the others waiting.
  */
-const REVIEWS: RateLimits = { burst: 100, perSecond: 5 }
+const REVIEWS: RateLimits = { burst: 100, perSecond: 20 }
 const MAX_USERS = 10_000
 
 interface Dependencies {

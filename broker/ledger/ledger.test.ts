@@ -378,16 +378,15 @@ test('what waits when the worker ends is counted as lost, before anybody hears t
     onLost: (_, count) => void (lost += count),
     onStopped: () => void (lostBefore = lost),
   })
-  const sent = vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker) {
+  const sent = vi.spyOn(Worker.prototype, 'postMessage').mockImplementationOnce(function (this: Worker) {
+    // What was sent is on its way to the disk; these wait for it.
+    ledger.record({ event: 'broker_started' })
+    ledger.conclude(['01', '02', '03'].map((serialNumber) => ({ serialNumber, outcome: 'issued' })))
     void this.terminate()
   })
   try {
     const intended = ledger.intend([anIntent()])
     ledger.record({ event: 'broker_started' })
-    await expect.poll(() => sent.mock.calls.length, { interval: 1 }).toBe(1)
-    // Those are on their way to the disk; these wait for it.
-    ledger.record({ event: 'broker_started' })
-    ledger.conclude(['01', '02', '03'].map((serialNumber) => ({ serialNumber, outcome: 'issued' })))
     await expect(intended).rejects.toMatchObject({ code: 'store_unavailable' })
     expect([lostBefore, lost]).toEqual([1 + 1 + 3, 1 + 1 + 3])
   } finally {

@@ -60,7 +60,7 @@ export const DELIVERY_GUARDS: readonly Guard[] = [
   },
   {
     invariant: 'terminal: what others wrote forges no line',
-    file: 'cli/output/terminal.ts',
+    file: 'core/runtime/printable.ts',
     find: "  return printable(text.replaceAll(/\\s*\\n\\s*/g, ' '))",
     replace: '  return printable(text)',
     test: 'cli/output/check-report.test.ts',

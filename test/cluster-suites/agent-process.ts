@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { waitFor } from '../cluster/base/wait.ts'
@@ -12,6 +13,8 @@ const AGENT = { namespace: 'countersign-agent', serviceAccount: 'countersign-age
 const MAIN = join(REPOSITORY, 'agent', 'main.ts')
 /** The tokens live for an hour; one that could not be made is made the next time. */
 const TOKEN_INTERVAL_MS = 15 * 60_000
+/** By then kubelet has an answer. */
+const ANSWERED_MS = 1_000
 
 export interface AgentOptions {
   readonly trustDomain: string
@@ -29,6 +32,7 @@ export class AgentProcess {
   readonly #options: AgentOptions
   #program: Program | undefined
   #operationsPort = 0
+  #registeredAtMs = 0
   #pod = ''
   #tokens: NodeJS.Timeout | undefined
 
@@ -78,10 +82,15 @@ export class AgentProcess {
       )
       return spec.drivers?.some(({ name }) => name === CSI_DRIVER)
     })
+    this.#registeredAtMs = performance.now()
   }
 
-  /** SIGKILL, as in a crash: the node's mounts stay. */
+  /**
+   * SIGKILL, as in a crash: the node's mounts stay. A moment after its registration: kubelet forgets an agent whose answer
+   * to the news of it does not come, and nothing tells when it has come.
+   */
   async kill(): Promise<void> {
+    await sleep(Math.max(0, this.#registeredAtMs + ANSWERED_MS - performance.now()))
     await this.#program?.kill()
   }
 

@@ -66,12 +66,19 @@ beforeAll(async () => {
     pod('in-the-way', 'node-a', {
       serviceAccount: 'short',
       spec: {
-        initContainers: SUB_PATHS.map((subPath, index) => ({
-          name: `sub-path-${index}`,
-          image: BUSYBOX_IMAGE,
-          command: ['true'],
-          volumeMounts: [{ name: volumeName(0), mountPath: '/sub-path', subPath, readOnly: true }],
-        })),
+        initContainers: [
+          {
+            name: 'sub-paths',
+            image: BUSYBOX_IMAGE,
+            command: ['true'],
+            volumeMounts: SUB_PATHS.map((subPath, index) => ({
+              name: volumeName(0),
+              mountPath: `/sub-path-${index}`,
+              subPath,
+              readOnly: true,
+            })),
+          },
+        ],
       },
     }),
   ])

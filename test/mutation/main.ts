@@ -17,6 +17,8 @@ import { GUARDS } from './guards.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const wanted = process.argv[2] ?? ''
+/** As many as the fast suite has. */
+const WORKERS = 2
 
 /** The titles of the tests that failed, or undefined when the run itself broke (which proves nothing). */
 function failedTests(copy: string, file: string): Promise<readonly string[] | undefined> {
@@ -49,7 +51,7 @@ async function judge(copy: string, guard: Guard): Promise<string | undefined> {
   const file = join(copy, guard.file)
   const source = readFileSync(file, 'utf8')
   if (source.split(guard.find).length !== 2) return `the guarding text does not stand exactly once in ${guard.file}`
-  if (!(await isGreen(guard.test))) return `${guard.test} is not green to begin with`
+  if (!(await isGreen(copy, guard.test))) return `${guard.test} is not green to begin with`
   writeFileSync(
     file,
     source.replace(guard.find, () => guard.replace),
@@ -63,33 +65,50 @@ async function judge(copy: string, guard: Guard): Promise<string | undefined> {
 
 /** Each test file is seen green once, before anything is removed; a machine that is busy has a second try. */
 const greens = new Map<string, Promise<boolean>>()
-function isGreen(file: string): Promise<boolean> {
+function isGreen(copy: string, file: string): Promise<boolean> {
   const look = async () => (await failedTests(copy, file))?.length === 0
   const known = greens.get(file) ?? look().then((green) => green || look())
   greens.set(file, known)
   return known
 }
 
-const copy = mkdtempSync(join(tmpdir(), 'countersign-mutation-'))
-process.once('exit', () => rmSync(copy, { recursive: true, force: true }))
+const copies: string[] = []
+process.once('exit', () => copies.forEach((copy) => rmSync(copy, { recursive: true, force: true })))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
-cpSync(root, copy, {
-  recursive: true,
-  filter: (source) => !/(?:^|\/)(?:node_modules|\.git|\.demo)$/.test(source.slice(dirname(root).length)),
-})
-symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+function copyOfProject(): string {
+  const copy = mkdtempSync(join(tmpdir(), 'countersign-mutation-'))
+  copies.push(copy)
+  cpSync(root, copy, {
+    recursive: true,
+    filter: (source) => !/(?:^|\/)(?:node_modules|\.git|\.demo)$/.test(source.slice(dirname(root).length)),
+  })
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+  return copy
+}
 
 let failed = 0
 const guards = [...GUARDS, ...ATTACK_GUARDS, ...DELIVERY_GUARDS, ...FLOOD_GUARDS].filter((guard) =>
   guard.invariant.includes(wanted),
 )
-for (const guard of guards) {
-  const problem = await judge(copy, guard)
-  if (problem !== undefined) failed += 1
-  process.stdout.write(
-    `${problem === undefined ? 'ok  ' : 'FAIL'} ${guard.invariant} (${guard.file})${problem === undefined ? '' : `: ${problem}`}\n`,
-  )
+/** Guards of one test file stay together: it is seen green in the copy in which it is to turn red. */
+const waiting = [...Map.groupBy(guards, ({ test }) => test).values()].toSorted(
+  (one, other) => other.length - one.length,
+)
+
+async function work(): Promise<void> {
+  const copy = copyOfProject()
+  for (let group = waiting.shift(); group; group = waiting.shift()) {
+    for (const guard of group) {
+      const problem = await judge(copy, guard)
+      if (problem !== undefined) failed += 1
+      process.stdout.write(
+        `${problem === undefined ? 'ok  ' : 'FAIL'} ${guard.invariant} (${guard.file})${problem === undefined ? '' : `: ${problem}`}\n`,
+      )
+    }
+  }
 }
+
+await Promise.all(Array.from({ length: WORKERS }, work))
 process.stdout.write(`\n${guards.length - failed} passed, ${failed} failed\n`)
 process.exitCode = failed > 0 || guards.length === 0 ? 1 : 0

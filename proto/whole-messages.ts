@@ -7,6 +7,8 @@ const FIRST_BYTES = 1024
 const MOST_PARTS = 64
 const BYTES_PER_PART = 256
 
+const NOTHING = Buffer.alloc(0)
+
 /** What somebody sends who has no messages in mind. */
 export class TooManyParts extends Error {
   override readonly name = 'TooManyParts'
@@ -20,7 +22,7 @@ export class WholeMessages {
   readonly #maxBytes: number
   readonly #most: number
   /** The beginning of a message, with its head. */
-  #begun = Buffer.alloc(0)
+  #begun = NOTHING
   #length = 0
   #parts = 0
   #ended = 0
@@ -100,6 +102,8 @@ export class WholeMessages {
     pieces.push(this.#begun.subarray(0, whole))
     this.#ended += 1
     this.#length = 0
+    // A stream that lives for days keeps no message that it once had.
+    this.#begun = NOTHING
     return at
   }
 

@@ -34,7 +34,7 @@ export class DeclaredWorkloads {
   readonly #dependencies: Dependencies
   readonly #known = new Map<string, Known>()
   readonly #adding = new Set<string>()
-  /** What a former run may have delivered and could not be looked at yet. Added, it would be emptied by a refusal, or opened to others. */
+  /** What a former run may have delivered and could not be looked at yet. Added, it would be emptied by a refusal. */
   readonly #unseen = new Set<string>()
   /** The code that each was refused with last, until it is served. */
   readonly #refused = new Map<string, ErrorCode>()

@@ -194,7 +194,7 @@ export class DeclaredWorkloads {
     if (!known || known.readers === readersOf(declaration) || known.readers === 'owner') return
     if (!this.#dependencies.target.has(declaration.name)) return
     known.readers = undefined
-    await known.delivery.admit('owner')
+    await known.delivery.shut()
     known.readers = 'owner'
   }
 

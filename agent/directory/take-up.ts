@@ -16,7 +16,8 @@ export interface DeclaredTarget {
 
 /** A delivery that can say whether a former run has made it and for whom, and that can be taken from them. */
 export interface DeclaredDelivery extends Delivery {
-  admit(readers: Readers): Promise<void>
+  /** From now on it is open to nobody but its owner. */
+  shut(): Promise<void>
   /** Whether it is open to exactly these. */
   admits(readers: Readers): Promise<boolean>
   exists(): Promise<boolean>
@@ -72,7 +73,7 @@ async function takeUpFrom(
   const isDeclared = pod !== undefined && mismatch(declaration, pod) === undefined
   const readers = readersOf(declaration)
   const hasSame = await delivery.admits(readers)
-  if (!hasSame) await delivery.admit('owner')
+  if (!hasSame) await delivery.shut()
   // Taking it from those who had it hands it to nobody.
   const sameReaders = hasSame || readers === 'owner'
   if (mustGo(heldUid, pod && { podUid: pod.podUid, isDeclared }, { sameReaders })) {

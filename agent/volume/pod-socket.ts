@@ -16,10 +16,8 @@ const LINGER_MS = 250
 export class PodSocket {
   readonly #server: Server
   readonly #connections = new Set<Socket>()
-  #readers: Readers
 
-  private constructor(readers: Readers, accept: (connection: Socket) => void) {
-    this.#readers = readers
+  private constructor(accept: (connection: Socket) => void) {
     this.#server = createServer((connection) => {
       this.#connections.add(connection)
       connection.once('close', () => this.#connections.delete(connection))
@@ -39,7 +37,7 @@ export class PodSocket {
   static async open(volume: Directory, readers: Readers, accept: (connection: Socket) => void): Promise<PodSocket> {
     const existing = await volume.entry(SOCKET)
     if (existing?.isSocket() === false) throw new IdentityError('volume_tampered', `${SOCKET} is not our socket`)
-    const socket = new PodSocket(readers, accept)
+    const socket = new PodSocket(accept)
     await removeEntry(volume, NEXT_SOCKET)
     try {
       socket.#server.listen(volume.at(NEXT_SOCKET))
@@ -54,14 +52,12 @@ export class PodSocket {
     return socket
   }
 
-  /** Gives the socket to others. Who is connected has to connect again: it may be somebody who no longer may. */
-  async admit(volume: Directory, readers: Readers): Promise<void> {
-    const changed = readers !== this.#readers
-    this.#readers = readers
+  /** Nobody but the owner may connect any more. Who is connected has to connect again: it may be somebody else. */
+  async shut(volume: Directory): Promise<void> {
     try {
-      await volume.grantSocket(SOCKET, socketAccess(readers))
+      await volume.grantSocket(SOCKET, socketAccess('owner'))
     } finally {
-      if (changed) for (const connection of this.#connections) connection.destroy()
+      for (const connection of this.#connections) connection.destroy()
     }
   }
 

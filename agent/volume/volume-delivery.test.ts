@@ -21,7 +21,6 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { pemDecode } from '../../core/pki/pem.ts'
-import { IdentityError } from '../../core/runtime/errors.ts'
 import { systemClock } from '../../core/runtime/system-clock.ts'
 import { someDelivered } from '../../test/fakes/delivered.ts'
 import { FakeMounter } from '../../test/fakes/fake-mounter.ts'
@@ -437,104 +436,76 @@ describe('without Kubernetes', () => {
   })
 
   const own = process.getgid?.() ?? 0
-  const modes: [Readers, Readers, Record<string, number>][] = [
-    ['everyone', 'owner', { '.': 0o700, 'tls.key': 0o400, 'credential-bundle.pem': 0o400, socket: 0o700 }],
-    ['owner', own, { '.': 0o750, 'tls.key': 0o440, 'credential-bundle.pem': 0o440, socket: 0o770 }],
-    [own, 'everyone', { '.': 0o755, 'tls.key': 0o444, 'credential-bundle.pem': 0o444, socket: 0o777 }],
+  const modes: [Readers, Record<string, number>][] = [
+    ['owner', { '.': 0o700, 'tls.key': 0o400, 'credential-bundle.pem': 0o400, socket: 0o700 }],
+    [own, { '.': 0o750, 'tls.key': 0o440, 'credential-bundle.pem': 0o440, socket: 0o770 }],
+    ['everyone', { '.': 0o755, 'tls.key': 0o444, 'credential-bundle.pem': 0o444, socket: 0o777 }],
   ]
-  test.for(modes)('first %s, then %s: what is new and what is there already', async ([before, after, expected]) => {
+  const [[, shut]] = modes as [(typeof modes)[0]]
+
+  test.for(modes)('open to %s, then shut: what is new and what is there already', async ([readers, made]) => {
     const folder = join(root, 'cart')
     const modesIn = async (generation: string) => {
       const paths = { '.': folder, socket: join(folder, 'socket') }
-      const found = Object.keys(expected).map(async (name) => {
+      const found = Object.keys(made).map(async (name) => {
         const path = name in paths ? paths[name as keyof typeof paths] : join(folder, generation, name)
         return [name, (await lstat(path)).mode & 0o7777] as const
       })
       return Object.fromEntries(await Promise.all(found))
     }
-    const place = () => new DirectoryPlace({ root, name: 'cart', allowDisk: true })
-    const first = new VolumeDelivery({ place: place(), readers: after, clock: systemClock })
-    await first.write(await someDelivered())
-    await first.listen(() => {})
-    expect(await modesIn('..1')).toEqual(expected)
-    await first.remove()
-
-    const changed = new VolumeDelivery({ place: place(), readers: before, clock: systemClock })
-    await changed.write(await someDelivered())
-    await changed.write(await someDelivered())
-    const accepted = new Promise<Socket>((resolve) => void changed.listen(resolve))
-    await changed.read()
+    const place = new DirectoryPlace({ root, name: 'cart', allowDisk: true })
+    const delivery = new VolumeDelivery({ place, readers, clock: systemClock })
+    await delivery.write(await someDelivered())
+    await delivery.write(await someDelivered())
+    const accepted = new Promise<Socket>((resolve) => void delivery.listen(resolve))
+    await delivery.read()
     const connection = connect(join(folder, 'socket')).resume()
     const ended = once(connection, 'close')
     await accepted
-    expect(await modesIn('..2')).not.toEqual(expected)
-    await changed.admit(after)
+    expect(await modesIn('..1')).toEqual(made)
+    expect(await modesIn('..2')).toEqual(made)
+    await delivery.shut()
     await ended
-    expect(await modesIn('..1')).toEqual(expected)
-    expect(await modesIn('..2')).toEqual(expected)
-    await changed.write(await someDelivered())
-    expect(await modesIn('..3')).toEqual(expected)
-    await changed.remove()
+    expect(await modesIn('..1')).toEqual(shut)
+    expect(await modesIn('..2')).toEqual(shut)
+    await delivery.write(await someDelivered())
+    expect(await modesIn('..3')).toEqual(shut)
+    await delivery.remove()
   })
 
-  describe('where the agent may not give files to a group', () => {
-    const STRANGERS = 54_321
-    const folder = () => join(root, 'cart')
-    const modes = () =>
-      Promise.all(['.', '..1/tls.key', 'socket'].map(async (name) => (await lstat(join(folder(), name))).mode & 0o777))
-    const failing = async () => {
-      const handle = await open(root)
-      const chown = vi.spyOn(Object.getPrototypeOf(handle) as FileHandle, 'chown')
-      await handle.close()
-      return chown.mockRejectedValue(Object.assign(new Error('EPERM'), { code: 'EPERM' }))
-    }
-    const madeFor = async (readers: Readers) => {
-      const place = new DirectoryPlace({ root, name: 'cart', allowDisk: true })
-      const delivery = new VolumeDelivery({ place, readers, clock: systemClock })
-      await delivery.write(await someDelivered())
-      return delivery
-    }
-    afterEach(() => vi.restoreAllMocks())
+  test('a folder that may not be given to a group is closed, and stays so', async () => {
+    const handle = await open(root)
+    const chown = vi.spyOn(Object.getPrototypeOf(handle) as FileHandle, 'chown')
+    await handle.close()
+    chown.mockRejectedValue(Object.assign(new Error('EPERM'), { code: 'EPERM' }))
+    const directory = await Directory.open(root)
+    await directory.grant({ mode: 0o755 })
+    await expect(directory.grant({ mode: 0o750, gid: 54_321 })).rejects.toMatchObject({ code: 'config_invalid' })
+    chown.mockRestore()
+    expect((await directory.stat()).mode & 0o777).toBe(0o700)
+    await directory.close()
+  })
 
-    test('a folder, its keys and its socket are closed to those who had them, and stay the agent’s own', async () => {
-      const delivery = await madeFor('everyone')
-      const accepted = new Promise<Socket>((resolve) => void delivery.listen(resolve))
-      await delivery.read()
-      const ended = once(connect(join(folder(), 'socket')).resume(), 'close')
-      await accepted
-      expect(await modes()).toEqual([0o755, 0o444, 0o777])
-      // Whichever is the first to be refused.
-      vi.spyOn(Directory.prototype, 'grantFile').mockImplementation(function (this: Directory, name, access) {
-        if (access.gid !== undefined) throw new IdentityError('config_invalid', 'no')
-        return chmod(this.at(name), access.mode)
-      })
-      await expect(delivery.admit(STRANGERS)).rejects.toMatchObject({ code: 'config_invalid' })
-      expect(await modes()).toEqual([0o700, 0o400, 0o700])
-      await ended
-      // What is renewed meanwhile is nobody else's either.
-      await delivery.write(await someDelivered())
-      expect((await lstat(join(folder(), '..2', 'tls.key'))).mode & 0o777).toBe(0o400)
-      await delivery.remove()
-    })
-
-    test('a folder by itself is closed before it is given', async () => {
-      const directory = await Directory.open(root)
-      await directory.grant({ mode: 0o755 })
-      await failing()
-      await expect(directory.grant({ mode: 0o750, gid: STRANGERS })).rejects.toMatchObject({ code: 'config_invalid' })
-      expect((await directory.stat()).mode & 0o777).toBe(0o700)
-      await directory.close()
-    })
-
-    test('a key that somebody replaced keeps neither folder nor socket open', async () => {
-      const delivery = await madeFor('everyone')
-      await delivery.listen(() => {})
-      await rm(join(folder(), '..1', 'tls.key'))
-      await symlink('elsewhere', join(folder(), '..1', 'tls.key'))
-      await expect(delivery.admit('owner')).rejects.toMatchObject({ code: 'volume_tampered' })
-      expect((await modes()).filter((_, index) => index !== 1)).toEqual([0o700, 0o700])
-      await delivery.remove()
-    })
+  test('a key that somebody replaced keeps neither folder, socket nor any other key open', async () => {
+    const place = new DirectoryPlace({ root, name: 'cart', allowDisk: true })
+    const delivery = new VolumeDelivery({ place, readers: 'everyone', clock: systemClock })
+    await delivery.write(await someDelivered())
+    await delivery.write(await someDelivered())
+    await delivery.listen(() => {})
+    const path = (...parts: string[]) => join(root, 'cart', ...parts)
+    const outside = join(root, 'outside')
+    await writeFile(outside, 'x', { mode: 0o640 })
+    await rm(path('..1', 'tls.key'))
+    await symlink(outside, path('..1', 'tls.key'))
+    await expect(delivery.shut()).rejects.toMatchObject({ code: 'volume_tampered' })
+    const others = ['.', 'socket', '..1/credential-bundle.pem', '..2/tls.key', '..2/credential-bundle.pem']
+    const found = await Promise.all(others.map(async (name) => (await lstat(path(name))).mode & 0o777))
+    expect(found).toEqual([0o700, 0o700, 0o400, 0o400, 0o400])
+    expect((await lstat(outside)).mode & 0o777).toBe(0o640)
+    // What is written next is nobody else's either.
+    await delivery.write(await someDelivered())
+    expect((await lstat(path('..3', 'tls.key'))).mode & 0o777).toBe(0o400)
+    await delivery.remove()
   })
 
   test('whom a former agent left a folder open to is seen', async () => {
@@ -551,22 +522,6 @@ describe('without Kubernetes', () => {
       false,
     ])
     await next.remove()
-  })
-
-  test('a key that was replaced by a link is not handed to anybody', async () => {
-    const delivery = new VolumeDelivery({
-      place: new DirectoryPlace({ root, name: 'cart', allowDisk: true }),
-      readers: 'owner',
-      clock: systemClock,
-    })
-    await delivery.write(await someDelivered())
-    const outside = join(root, 'outside')
-    await writeFile(outside, 'x', { mode: 0o600 })
-    await rm(join(root, 'cart', '..1', 'tls.key'))
-    await symlink(outside, join(root, 'cart', '..1', 'tls.key'))
-    await expect(delivery.admit('everyone')).rejects.toMatchObject({ code: 'volume_tampered' })
-    expect((await lstat(outside)).mode & 0o777).toBe(0o600)
-    await delivery.remove()
   })
 
   test("a stranger's file beside ours keeps its folder", async () => {

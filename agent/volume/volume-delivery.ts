@@ -9,12 +9,12 @@ import { volumeFiles } from './volume-files.ts'
 import type { Readers } from './readers.ts'
 import type { VolumePlace } from './volume-place.ts'
 import { readSvid } from './volume-reader.ts'
-import { admitReaders, repairLinks, wasFilled, wipe, writeGeneration } from './volume-writer.ts'
+import { repairLinks, shutKeys, wasFilled, wipe, writeGeneration } from './volume-writer.ts'
 
 /** What a delivery is made of. */
 export interface VolumeDeliveryOptions {
   readonly place: VolumePlace
-  /** Who may read the keys and connect, until others are admitted. */
+  /** Who may read the keys and connect, until it is shut. */
   readonly readers: Readers
   readonly clock: Clock
   /** Told that the files are not as the agent left them, and will be written anew. */
@@ -114,16 +114,21 @@ export class VolumeDelivery implements Delivery {
   }
 
   /**
-   * From now on these may read and connect, and nobody else: what is there already changes hands at once. Where that
-   * fails, all of it is closed to everybody but the owner, and so is what is written next.
+   * From now on nobody but the owner may read and connect, and what is there already is closed at once: all of it that
+   * can be, whatever fails. What was made for some is never handed to others: they are given a volume of their own.
    */
-  admit(readers: Readers): Promise<void> {
+  shut(): Promise<void> {
     return this.#inTurn(async () => {
       this.#readers = 'owner'
       const volume = (this.#volume ??= await this.#options.place.open())
-      if (volume) await this.#close(volume)
-      if (volume && readers !== 'owner') await this.#open(volume, readers)
-      this.#readers = readers
+      if (volume === undefined) return
+      const shut = await Promise.allSettled([
+        this.#options.place.admit(volume, 'owner'),
+        this.#socket?.shut(volume),
+        shutKeys(volume),
+      ])
+      const failed = shut.find((each) => each.status === 'rejected')
+      if (failed) throw failed.reason
     })
   }
 
@@ -170,24 +175,6 @@ export class VolumeDelivery implements Delivery {
     return work().catch((error: unknown) => {
       throw errnoOf(error) === 'ENOSPC' ? volumeFull(error) : error
     })
-  }
-
-  /** All that can be closed is, whatever else fails. */
-  async #close(volume: Directory): Promise<void> {
-    const closed = await Promise.allSettled([
-      this.#options.place.admit(volume, 'owner'),
-      this.#socket?.admit(volume, 'owner'),
-      admitReaders(volume, 'owner'),
-    ])
-    const failed = closed.find((each) => each.status === 'rejected')
-    if (failed) throw failed.reason
-  }
-
-  /** The way to it last: an agent that is killed meanwhile leaves it shut, and one that comes back sees it by that. */
-  async #open(volume: Directory, readers: Readers): Promise<void> {
-    await admitReaders(volume, readers)
-    await this.#socket?.admit(volume, readers)
-    await this.#options.place.admit(volume, readers)
   }
 
   async #letGo(): Promise<void> {

@@ -83,18 +83,23 @@ export async function repairLinks(volume: Directory): Promise<void> {
   }
 }
 
-/** Hands what holds a key to other readers, in every generation that is there. */
-export async function admitReaders(volume: Directory, readers: Readers): Promise<void> {
-  for (const name of await volume.names()) {
-    if (generationNumber(name) === undefined) continue
-    const generation = await volume.child(name)
-    try {
-      for (const file of await generation.names()) {
-        if (SECRET_FILES.includes(file)) await generation.grantFile(file, keyAccess(readers))
-      }
-    } finally {
-      await generation.close()
-    }
+/**
+ * Leaves what holds a key to its owner alone, in every generation that is there, whatever else fails.
+ *
+ * @throws the first failure, at the end.
+ */
+export async function shutKeys(volume: Directory): Promise<void> {
+  const generations = (await volume.names()).filter((name) => generationNumber(name) !== undefined)
+  await eachInSpite(generations.map((name) => () => shutKeysOf(volume, name)))
+}
+
+async function shutKeysOf(volume: Directory, name: string): Promise<void> {
+  const generation = await volume.child(name)
+  try {
+    const secrets = (await generation.names()).filter((file) => SECRET_FILES.includes(file))
+    await eachInSpite(secrets.map((file) => () => generation.grantFile(file, keyAccess('owner'))))
+  } finally {
+    await generation.close()
   }
 }
 

@@ -44,6 +44,33 @@ test('new pods come before near expiry before routine, each in the order they ca
   expect(begun).toEqual(['first', 'n1', 'n2', 'e1', 'r1', 'r2'])
 })
 
+test('renewals have turns of their own, however many new pods there are said to be', async () => {
+  const { begun, submit, finishOne } = workshop({ ...LIMITS, maxQueued: 100 })
+  void submit('routine', 'running')
+  for (let index = 0; index < 20; index += 1) void submit('newPod', 'n')
+  for (const urgency of ['routine', 'nearExpiry', 'nearExpiry', 'nearExpiry'] as const) void submit(urgency, urgency)
+  for (let turn = 0; turn < 16; turn += 1) await finishOne()
+  const early = begun.slice(1)
+  expect(early.filter((each) => each === 'nearExpiry')).toHaveLength(2)
+  expect(early.filter((each) => each === 'routine')).toHaveLength(1)
+  expect(early.slice(0, 3)).toEqual(['n', 'n', 'n'])
+})
+
+test('each urgency has a part of the queue of its own, which no other takes from it', async () => {
+  const { submit, budget } = workshop({ ...LIMITS, maxQueued: 16 })
+  void submit('routine', 'running')
+  const pods = Array.from({ length: 16 }, (_, index) => submit('newPod', `n${index}`, 'evil'))
+  expect(budget.queued).toBe(16)
+  // Full of new pods: two of them, the newest, give way to the two renewals that always have room.
+  const renewals = [submit('routine', 'r0', 'a'), submit('routine', 'r1', 'b')]
+  expect(await Promise.all(pods.slice(14))).toMatchObject([{ code: 'overloaded' }, { code: 'overloaded' }])
+  expect(await submit('routine', 'r2', 'c')).toMatchObject({ code: 'overloaded' })
+  // And no new pod takes it back.
+  expect(await submit('newPod', 'n16', 'evil')).toMatchObject({ code: 'overloaded' })
+  const kept = Symbol('kept')
+  expect(await Promise.race([...renewals, Promise.resolve(kept)])).toBe(kept)
+})
+
 test('within an urgency nodes take turns, however much one of them asks for', async () => {
   const { begun, submit, finishOne } = workshop({ ...LIMITS, maxQueued: 100 })
   void submit('routine', 'running', 'a')

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { Lanes, type Waiter } from './lanes.ts'
 
 /** How urgently an SVID is needed: the lower comes first. */
 export const URGENCY = { newPod: 0, nearExpiry: 1, routine: 2 } as const
@@ -14,71 +15,28 @@ export interface BudgetLimits {
   readonly maxWaitMs: number
 }
 
-interface Waiter {
-  readonly since: number
-  readonly start: () => void
-  readonly refuse: (error: Error) => void
-}
-
+/**
+ * Whose turn is first, over and over. An agent says itself how urgent an SVID is, and so a few that lie, or a roll-out
+ * that does not end, would keep the renewals of all the others waiting, were there no turns for these.
+ */
+const TURNS: readonly Urgency[] = ['newPod', 'newPod', 'newPod', 'nearExpiry', 'newPod', 'newPod', 'newPod', 'routine']
+/** The part of the queue that each urgency has for itself, for the same reason. */
+const OWN_PART = 1 / 8
 const LEAST_RETRY_MS = 500
 const MOST_RETRY_MS = 30_000
 
-/** Those of one urgency that wait: one lane for each who asks, and turns go round the lanes. */
-class Queue {
-  /** The lane whose turn is next first. */
-  readonly #lanes = new Map<string, Waiter[]>()
-
-  push(lane: string, waiter: Waiter): void {
-    const waiting = this.#lanes.get(lane)
-    if (waiting) waiting.push(waiter)
-    else this.#lanes.set(lane, [waiter])
-  }
-
-  next(): Waiter | undefined {
-    const [first] = this.#lanes
-    if (!first) return undefined
-    const [lane, waiting] = first
-    const waiter = waiting.shift()
-    this.#lanes.delete(lane)
-    if (waiting.length > 0) this.#lanes.set(lane, waiting)
-    return waiter
-  }
-
-  /** Takes the newest out of the longest lane, if it is longer than `than`. */
-  displace(than: number): Waiter | undefined {
-    let longest: readonly [string, Waiter[]] | undefined
-    for (const entry of this.#lanes) if (entry[1].length > (longest?.[1].length ?? than)) longest = entry
-    if (!longest) return undefined
-    const [lane, waiting] = longest
-    const waiter = waiting.pop()
-    if (waiting.length === 0) this.#lanes.delete(lane)
-    return waiter
-  }
-
-  lengthOf(lane: string): number {
-    return this.#lanes.get(lane)?.length ?? 0
-  }
-
-  /** Takes those out that have waited since `tooOld` or longer. */
-  *expire(tooOld: number): Generator<Waiter> {
-    for (const [lane, waiting] of this.#lanes) {
-      const stay = waiting.findIndex(({ since }) => since > tooOld)
-      yield* waiting.splice(0, stay === -1 ? waiting.length : stay)
-      if (waiting.length === 0) this.#lanes.delete(lane)
-    }
-  }
-}
-
 /**
- * The global budget of issuance (design §10): so many items at once, then new pods before near expiry before routine;
- * within an urgency nodes take turns, so that none of them keeps the others waiting, and each node's own go in the order
- * they came. Whoever does not fit is told when to come back. It needs no rate: when the machine is
- * busy, turns come slower, the queue grows, and urgency decides.
+ * The global budget of issuance (design §10): so many items at once, then new pods before near expiry before routine,
+ * but for a few turns and a part of the queue that the less urgent have for themselves; within an urgency nodes take
+ * turns, so that none of them keeps the others waiting, and each node's own go in the order they came. Whoever does not
+ * fit is told when to come back. It needs no rate: when the machine is busy, turns come slower, the queue grows, and
+ * urgency decides.
  */
 export class SigningBudget {
   readonly #clock: Clock
   readonly #limits: BudgetLimits
-  readonly #queues: readonly Queue[] = Object.keys(URGENCY).map(() => new Queue())
+  readonly #queues: readonly Lanes[] = Object.keys(URGENCY).map(() => new Lanes())
+  #turns = 0
   #running = 0
   #queued = 0
   /** Smoothed milliseconds between two turns, for retry times. */
@@ -120,9 +78,12 @@ export class SigningBudget {
 
   /** Sends somebody less urgent than `level` away, or one of a lane that is longer than `lane` will be. */
   #displace(level: number, lane: string): boolean {
-    for (let from = this.#queues.length - 1; from >= level; from -= 1) {
+    const own = this.#limits.maxQueued * OWN_PART
+    const isWithinOwn = (this.#queues[level]?.size ?? 0) < Math.floor(own)
+    for (let from = this.#queues.length - 1; from >= 0; from -= 1) {
       const queue = this.#queues[from]
-      const displaced = queue?.displace(from > level ? 0 : queue.lengthOf(lane) + 1)
+      const mayTake = from === level || ((from > level || isWithinOwn) && queue !== undefined && queue.size > own)
+      const displaced = mayTake ? queue?.displace(from === level ? queue.lengthOf(lane) + 1 : 0) : undefined
       if (displaced) {
         this.#queued -= 1
         displaced.refuse(this.#overloaded())
@@ -136,15 +97,22 @@ export class SigningBudget {
     const now = this.#clock.monotonicMs()
     if (this.#lastTurn > 0) this.#turnMs += (Math.min(now - this.#lastTurn, 1000) - this.#turnMs) / 32
     this.#lastTurn = now
-    for (const queue of this.#queues) {
-      const waiter = queue.next()
-      if (waiter) {
-        this.#queued -= 1
-        waiter.start()
-        return
-      }
+    const waiter = this.#first()
+    if (waiter) {
+      this.#queued -= 1
+      waiter.start()
+    } else {
+      this.#running -= 1
     }
-    this.#running -= 1
+  }
+
+  #first(): Waiter | undefined {
+    const favoured = this.#queues[URGENCY[TURNS[this.#turns++ % TURNS.length] ?? 'newPod']]
+    for (const queue of [favoured, ...this.#queues]) {
+      const waiter = queue?.next()
+      if (waiter) return waiter
+    }
+    return undefined
   }
 
   /** While anybody waits, looks every now and then for those who have waited too long. */

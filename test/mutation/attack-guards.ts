@@ -286,4 +286,20 @@ export const ATTACK_GUARDS: readonly Guard[] = [
     test: 'core/runtime/small-file.test.ts',
     title: 'a path that leads through one is refused',
   },
+  {
+    invariant: 'issuance: renewals have turns of their own',
+    file: 'broker/issuance/signing-budget.ts',
+    find: '    for (const queue of [favoured, ...this.#queues]) {',
+    replace: '    for (const queue of this.#queues) {',
+    test: 'broker/issuance/signing-budget.test.ts',
+    title: 'renewals have turns of their own',
+  },
+  {
+    invariant: 'issuance: renewals have room of their own',
+    file: 'broker/issuance/signing-budget.ts',
+    find: ' || isWithinOwn)',
+    replace: ')',
+    test: 'broker/issuance/signing-budget.test.ts',
+    title: 'each urgency has a part of the queue',
+  },
 ]

@@ -72,6 +72,7 @@ export async function startNodeApi(
     bundle,
     inject: (socket, kind) => (kind === 'agent' ? forAgents : forStrangers).inject(socket),
     maxAnonymous,
+    onSucceeded: (nodeName) => hub.forget(nodeName),
     onJudged: (caller, peer) => judged(caller, peer, parts, refusals),
   })
   const { host, port } = config.listen

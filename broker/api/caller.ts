@@ -11,6 +11,7 @@ export type Caller =
       readonly nodeName: string
       /** Of the node that was attested; a node that has taken over its name is another. */
       readonly nodeUid?: string | undefined
+      readonly notBefore: Date
       readonly notAfter: Date
     }
   /** No certificate at all: may only attest. */
@@ -35,7 +36,8 @@ export function judgeCaller(chain: readonly Uint8Array[], bundle: X509Bundle, no
     const { id, leaf } = verifyX509SvidChain(certificates, () => bundle, now, { purpose: 'clientAuth' })
     const nodeName = AGENT_PATH.exec(id.path)?.[1]
     if (nodeName === undefined) return refused(new Error(`${id.toString()} is not the ID of an agent`))
-    return { kind: 'agent', nodeName, nodeUid: commonNameOf(leaf.subject), notAfter: leaf.notAfter }
+    const { notBefore, notAfter } = leaf
+    return { kind: 'agent', nodeName, nodeUid: commonNameOf(leaf.subject), notBefore, notAfter }
   } catch (error) {
     return certificates[0] && isExpired(certificates[0].notAfter, now)
       ? { kind: 'refused', error: certificateExpired() }
@@ -52,7 +54,8 @@ export function certificateExpired(): IdentityError {
   return new IdentityError('agent_certificate_expired', "the agent's SVID has expired; attest the node again")
 }
 
-function refused(cause: unknown): Caller {
+/** It is told the same, whatever the reason; the audit record has that. */
+export function refused(cause: unknown): Caller {
   const error = new IdentityError(
     'agent_certificate_invalid',
     "the client certificate is not an agent's SVID of this trust domain; attest the node",

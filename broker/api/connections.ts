@@ -3,7 +3,8 @@ import type { Clock } from '../../core/runtime/clock.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { nameConnection } from '../../proto/named-connection.ts'
 import { Expiries } from '../sync/expiries.ts'
-import { type Caller, judgeCaller } from './caller.ts'
+import { type Caller, judgeCaller, refused } from './caller.ts'
+import { NodeSuccession } from './node-succession.ts'
 import { PeerSlots } from './peer-slots.ts'
 
 /** An agent keeps one connection; while it replaces it, two. What is beyond that is dead, or not an agent's program. */
@@ -18,6 +19,8 @@ interface Dependencies {
   readonly bundle: () => X509Bundle
   /** Hands the connection to the gRPC server for callers of its kind. */
   readonly inject: (socket: TLSSocket, kind: Caller['kind']) => void
+  /** Another node bears the name now: what the one before it said of itself is not its own. */
+  readonly onSucceeded: (nodeName: string) => void
   /** Hears of each connection: who it is. */
   readonly onJudged: (caller: Caller, address: string) => void
   /** Connections of others than agents at a time: they may not use up what agents need. */
@@ -30,6 +33,7 @@ export class Connections {
   readonly #callers = new Map<string, Caller>()
   /** By node, oldest first. */
   readonly #perNode = new Map<string, Set<TLSSocket>>()
+  readonly #succession = new NodeSuccession()
   readonly #strangers: PeerSlots
   /** By the wall clock, as certificates are. */
   readonly #certificateEnds: Expiries<TLSSocket>
@@ -55,9 +59,9 @@ export class Connections {
   }
 
   accept(socket: TLSSocket, chain: readonly Uint8Array[]): void {
-    const { clock, bundle, inject, onJudged } = this.#deps
+    const { clock, inject, onJudged } = this.#deps
     const address = socket.remoteAddress ?? 'unknown'
-    const caller = judgeCaller(chain, bundle(), clock.now())
+    const caller = this.#judge(chain)
     onJudged(caller, address)
     if (caller.kind === 'agent') this.#enter(caller.nodeName, socket)
     else if (!this.#enterStranger(socket)) return
@@ -73,6 +77,25 @@ export class Connections {
       this.#strangersEnds.delete(socket)
     })
     inject(socket, caller.kind)
+  }
+
+  #judge(chain: readonly Uint8Array[]): Caller {
+    const { clock, bundle, onSucceeded } = this.#deps
+    const now = clock.now()
+    const caller = judgeCaller(chain, bundle(), now)
+    if (caller.kind !== 'agent') return caller
+    const { nodeName } = caller
+    switch (this.#succession.judge(caller, now)) {
+      case 'predecessor':
+        return refused(new Error(`another node bears the name ${nodeName} now`))
+      case 'successor':
+        for (const socket of this.#perNode.get(nodeName) ?? []) socket.destroy()
+        this.#perNode.delete(nodeName)
+        onSucceeded(nodeName)
+        return caller
+      case 'same':
+        return caller
+    }
   }
 
   /** At the limit the oldest goes: an agent must always be able to come back, whatever became of its connections. */

@@ -26,7 +26,12 @@ beforeEach(() => {
   clock = new FakeClock('2026-01-01T00:00:00Z')
   hub = new SyncHub(clock)
   hub.publish({ kind: BUNDLES, revision: 5n, state: { case: 'bundles', value: {} } })
-  caller = { kind: 'agent', nodeName: 'node-a', notAfter: new Date('2026-01-01T01:00:00Z') }
+  caller = {
+    kind: 'agent',
+    nodeName: 'node-a',
+    notBefore: new Date('2025-12-31T23:00:00Z'),
+    notAfter: new Date('2026-01-01T01:00:00Z'),
+  }
   ended = []
   refused = []
 })
@@ -114,7 +119,12 @@ describe('who may call', () => {
     { name: 'a refused certificate', who: { kind: 'refused', error: expired }, code: 'agent_certificate_expired' },
     {
       name: 'a certificate that has expired since',
-      who: { kind: 'agent', nodeName: 'node-a', notAfter: new Date('2025-12-31T23:59:59Z') },
+      who: {
+        kind: 'agent',
+        nodeName: 'node-a',
+        notBefore: new Date('2025-12-31T23:00:00Z'),
+        notAfter: new Date('2025-12-31T23:59:59Z'),
+      },
       code: 'agent_certificate_expired',
     },
   ])('$name', async ({ who, code }) => {
@@ -125,7 +135,7 @@ describe('who may call', () => {
   })
 
   test('a certificate counts to the end of its last second', async () => {
-    caller = { kind: 'agent', nodeName: 'node-a', notAfter: clock.now() }
+    caller = { kind: 'agent', nodeName: 'node-a', notBefore: new Date('2025-12-31T23:00:00Z'), notAfter: clock.now() }
     expect((await service().issueX509Svids({ requests: [] } as never, call)).results).toHaveLength(1)
   })
 })

@@ -18,6 +18,10 @@ export class Acknowledgements {
     this.#revisions.set(nodeName, revision)
   }
 
+  forget(nodeName: string): void {
+    this.#revisions.delete(nodeName)
+  }
+
   of(nodeName: string): bigint {
     return this.#revisions.get(nodeName) ?? 0n
   }

@@ -47,6 +47,13 @@ test('who is slow gets the latest state of each kind, and nothing piles up', asy
   expect(decoded(await stream.next())).toMatchObject({ kind: PEERS, revision: 7n })
 })
 
+test('what a node acknowledged is not what another by its name has enforced', async () => {
+  publish(1n)
+  for (const nodeName of ['node-a', 'node-b']) hub.acknowledge(nodeName, BUNDLES, 1n)
+  hub.forget('node-a')
+  expect(hub.unacknowledged(BUNDLES, 1n, ['node-a', 'node-b'])).toEqual(['node-a'])
+})
+
 test('one message is encoded once for all streams', async () => {
   const streams = [open('node-a'), open('node-b')]
   const results = Promise.all(streams.map((stream) => stream.next()))

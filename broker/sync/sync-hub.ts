@@ -92,6 +92,11 @@ export class SyncHub {
     acknowledgements.acknowledge(nodeName, revision)
   }
 
+  /** What the node has acknowledged was not this one's, but that of another by its name. */
+  forget(nodeName: string): void {
+    for (const acknowledgements of this.#acknowledgements.values()) acknowledgements.forget(nodeName)
+  }
+
   /** Of the nodes that are connected and of `others`, those that have not enforced `revision`. */
   unacknowledged(kind: RevisionKind, revision: bigint, others: Iterable<string>): string[] {
     const nodes = [...others, ...this.#nodes.keys()]

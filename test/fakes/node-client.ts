@@ -56,11 +56,12 @@ export async function newCsr(keyType: KeyType = 'ec-p256'): Promise<{ csr: Uint8
 }
 
 /** The facts of the agent's pod on `nodeName`. */
-export function agentFacts(nodeName: string): TokenFacts {
+export function agentFacts(nodeName: string, nodeUid = 'node-uid-a'): TokenFacts {
   return podFacts({
     namespace: 'countersign-agent',
     serviceAccount: 'countersign-agent',
     nodeName,
+    nodeUid,
     podUid: `agent-${nodeName}`,
   })
 }
@@ -88,10 +89,11 @@ export async function attestedNode(
   broker: { readonly port: number },
   folder: BrokerFolder,
   nodeName = 'node-a',
+  nodeUid?: string,
 ): Promise<NodeConnection & { readonly identity: ClientIdentity }> {
   const { csr, privateKey } = await newCsr()
   const stranger = connectTo(broker, folder)
-  const serviceAccountToken = tokenFor(folder, agentFacts(nodeName))
+  const serviceAccountToken = tokenFor(folder, agentFacts(nodeName, nodeUid))
   const { svid } = await stranger.service.attestNode({ serviceAccountToken, csr }, { timeoutMs: 5000 })
   stranger.close()
   const identity = { chain: svid?.certificateChain ?? [], privateKey }

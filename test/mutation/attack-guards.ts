@@ -302,4 +302,12 @@ export const ATTACK_GUARDS: readonly Guard[] = [
     test: 'broker/issuance/signing-budget.test.ts',
     title: 'each urgency has a part of the queue',
   },
+  {
+    invariant: 'agents: the SVID of a node that is gone does not speak for the next by its name',
+    file: 'broker/api/node-succession.ts',
+    find: "    if (isOther && !isNewer) return 'predecessor'\n",
+    replace: '',
+    test: 'broker/broker-succession.test.ts',
+    title: 'the agent of a node that is gone',
+  },
 ]

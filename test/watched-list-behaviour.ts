@@ -93,6 +93,21 @@ export function describeWatchedList(open: () => CollectionUnderTest): void {
     await expect.poll(values, WAIT).toEqual([])
   })
 
+  test('an object as large as the server takes, and six times as large in its JSON, is followed like any other', async () => {
+    const collection = open()
+    const large = '<'.repeat(1_000_000)
+    for (const name of ['a', 'b']) await collection.write(name, large)
+    await collection.write('c', '1')
+    const { values, list } = await follow(collection, { pageSize: 100 })
+    const lengths = () => values().map((value) => value.length)
+    await expect.poll(lengths, WAIT).toEqual([1_000_002, 1_000_002, 3])
+    expect(list.hasSynced).toBe(true)
+    await collection.write('c', large)
+    await expect.poll(lengths, WAIT).toEqual([1_000_002, 1_000_002, 1_000_002])
+    for (const name of ['a', 'b', 'c']) await collection.remove(name)
+    await expect.poll(lengths, WAIT).toEqual([])
+  })
+
   test('a collection with more than is kept is not followed, and says so', async () => {
     const collection = open()
     for (const name of ['a', 'b', 'c']) await collection.write(name, '1')

@@ -32,6 +32,8 @@ export interface ApiRequest {
   /** Default: `application/json`. */
   readonly contentType?: string
   readonly accept?: string
+  /** How much of an answer is read; default: 4 MiB. */
+  readonly maxBytes?: number
   /**
    * No pod waits for it: it may take longer, and a server that has no time for it (429, as long as its cache of one
    * resource is not filled) is still asked for the rest.

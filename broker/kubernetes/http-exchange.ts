@@ -22,8 +22,13 @@ export interface Exchanged {
   readonly body: string
 }
 
-/** Larger than any object in etcd; a page of a list that is larger is asked for in smaller pages. */
+/** A page of a list that is larger is asked for in smaller pages. */
 const MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+/**
+ * No object is larger: etcd takes 1.5 MiB, and Go makes six octets of `<` in JSON. Nothing that is read for a pod that
+ * waits may be as large, since many of those are read at a time.
+ */
+export const MAX_OBJECT_BYTES = 10 * 1024 * 1024
 
 /** One request and all of its answer. */
 export function exchange(
@@ -34,7 +39,7 @@ export function exchange(
 ): Promise<Exchanged> {
   return new Promise((resolve, reject) => {
     start(asked, destination, signal, attempt, {
-      answered: (response) => void readExchanged(response).then(resolve, reject),
+      answered: (response) => void readExchanged(response, asked.maxBytes).then(resolve, reject),
       failed: reject,
     })
   })
@@ -50,12 +55,12 @@ export function openExchange(
   return new Promise((answered, failed) => start(asked, destination, signal, attempt, { answered, failed }))
 }
 
-export async function readExchanged(response: IncomingMessage): Promise<Exchanged> {
+export async function readExchanged(response: IncomingMessage, maxBytes = MAX_RESPONSE_BYTES): Promise<Exchanged> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > MAX_RESPONSE_BYTES) throw new AnswerTooLarge()
+    if (size > maxBytes) throw new AnswerTooLarge(maxBytes)
     chunks.push(chunk)
   }
   const { statusCode: status = 0, headers } = response
@@ -64,8 +69,8 @@ export async function readExchanged(response: IncomingMessage): Promise<Exchange
 
 /** The answer is larger than we hold in memory. */
 export class AnswerTooLarge extends Error {
-  constructor() {
-    super(`the answer is larger than ${MAX_RESPONSE_BYTES} bytes`)
+  constructor(maxBytes: number) {
+    super(`the answer is larger than ${maxBytes} bytes`)
   }
 }
 

@@ -1,5 +1,6 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
-import { type ApiConnection, isTooLarge } from './api-connection.ts'
+import { type ApiConnection, type ApiRequest, isTooLarge } from './api-connection.ts'
+import { MAX_OBJECT_BYTES } from './http-exchange.ts'
 import { parseJson } from './json.ts'
 import { PageSize } from './page-size.ts'
 import { type ApiObject, isApiObject } from './watch-events.ts'
@@ -36,10 +37,13 @@ export async function listPaged(
   let next = ''
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
     const query = `${path.includes('?') ? '&' : '?'}limit=${size.limit}${next && `&continue=${encodeURIComponent(next)}`}`
-    const page = await pageOf(api, path + query, signal).catch((error: unknown) => {
-      if (isTooLarge(error) && size.tooLarge()) return undefined
-      throw error
-    })
+    const maxBytes = size.limit === 1 ? MAX_OBJECT_BYTES : undefined
+    const page = await pageOf(api, { path: path + query, ...(maxBytes && { maxBytes }) }, signal).catch(
+      (error: unknown) => {
+        if (isTooLarge(error) && size.tooLarge()) return undefined
+        throw error
+      },
+    )
     if (!page) continue
     size.wasRead()
     const { metadata, items } = page
@@ -56,8 +60,12 @@ export async function listPaged(
   throw unusable('a list without an end')
 }
 
-async function pageOf(api: ApiConnection, path: string, signal: AbortSignal): Promise<Page> {
-  const { status, body } = await api.send({ method: 'GET', path, background: true }, signal)
+async function pageOf(
+  api: ApiConnection,
+  asked: Pick<ApiRequest, 'path' | 'maxBytes'>,
+  signal: AbortSignal,
+): Promise<Page> {
+  const { status, body } = await api.send({ method: 'GET', background: true, ...asked }, signal)
   if (status === 200) return (parseJson(body) as Page | null) ?? {}
   // 404: the CRD is not there yet. 410: the list took longer than the server remembers; it begins anew.
   const why =

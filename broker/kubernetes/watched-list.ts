@@ -3,6 +3,7 @@ import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { Random } from '../../core/runtime/random.ts'
 import type { ApiConnection } from './api-connection.ts'
+import { MAX_OBJECT_BYTES } from './http-exchange.ts'
 import { type KeepingBounds, KeptItems } from './kept-items.ts'
 import { listPaged } from './paged-list.ts'
 import { type ApiObject, keyOf, readWatchEvent } from './watch-events.ts'
@@ -31,7 +32,7 @@ const RETRY = { firstMs: 500, maxMs: 30_000 }
 /** The server ends a watch after so long, at another moment for each of us. */
 const WATCH_SECONDS = { least: 300, most: 600 }
 /** Bookmarks come about once a minute, even if nothing changes: after two that did not come the connection is dead. */
-const BOUNDS = { idleMs: 150_000, maxLineBytes: 4 * 1024 * 1024 }
+const BOUNDS = { idleMs: 150_000, maxLineBytes: MAX_OBJECT_BYTES }
 /** A watch that lives shorter and brings nothing has failed, however it ended. */
 const WORTHWHILE_MS = 5_000
 

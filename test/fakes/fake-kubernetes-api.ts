@@ -3,6 +3,7 @@ import { type FakeKubernetesState, type ObjectKind, StatusError, type StoredObje
 import type { FakeKubernetesStore } from './fake-kubernetes-store.ts'
 import type { ReviewStatus } from './fake-token-authenticator.ts'
 import type { TokenIssuer } from './token-issuer.ts'
+import { goJson } from './go-json.ts'
 
 /** What answers come from. */
 export interface FakeApi {
@@ -45,7 +46,7 @@ const TOKEN_PATH = /^\/api\/v1\/namespaces\/([^/]+)\/serviceaccounts\/([^/]+)\/t
 export function answer(api: FakeApi, asked: Asked): Reply {
   try {
     const { status = 200, object } = route(api, asked)
-    return { status, body: JSON.stringify(object) }
+    return { status, body: goJson(object) }
   } catch (error) {
     if (!(error instanceof StatusError)) throw error
     const { status, message } = error

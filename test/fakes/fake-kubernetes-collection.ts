@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { goJson } from './go-json.ts'
 
 /** An object as it was written, with what the server adds. */
 export interface CollectionObject {
@@ -144,7 +145,7 @@ export class FakeCollection {
       return void response.end(`${JSON.stringify({ type: 'ERROR', object })}\n`)
     }
     for (const { type, object, version } of this.#events) {
-      if (version > since) response.write(`${JSON.stringify({ type, object })}\n`)
+      if (version > since) response.write(`${goJson({ type, object })}\n`)
     }
     this.#watches.add(response)
     response.on('close', () => this.#watches.delete(response))
@@ -152,7 +153,7 @@ export class FakeCollection {
 
   #tell(event: Event): void {
     this.#events.push(event)
-    this.sendRaw(`${JSON.stringify({ type: event.type, object: event.object })}\n`)
+    this.sendRaw(`${goJson({ type: event.type, object: event.object })}\n`)
   }
 
   #next(): string {
@@ -174,5 +175,5 @@ function keyOf({ metadata: { namespace, name } }: Written): string {
 
 function reply(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' })
-  response.end(JSON.stringify(body))
+  response.end(goJson(body))
 }

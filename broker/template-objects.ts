@@ -1,12 +1,26 @@
 import type { IdentityError } from '../core/runtime/errors.ts'
+import type { Lifecycle } from '../core/runtime/lifecycle.ts'
+import type { Metrics } from '../core/runtime/metrics.ts'
+import type { BrokerEnvironment } from './environment.ts'
 import type { ApiConnection } from './kubernetes/api-connection.ts'
 import { TemplateCustomResources } from './kubernetes/template-custom-resources.ts'
 import { TemplateStatuses } from './kubernetes/template-statuses.ts'
 import { WatchedPods } from './kubernetes/watched-pods.ts'
-import type { RegistrationParts } from './registration-parts.ts'
+import type { BROKER_METRICS } from './metrics.ts'
+import type { Problems } from './problems.ts'
+import type { Readiness } from './readiness.ts'
 import type { TemplateRules } from './registration/template-rules.ts'
 import type { TemplateSource, TemplateState } from './registration/template-source.ts'
 import { type TemplateProblem, templateProblems } from './template-problems.ts'
+
+/** What templates are read and told of with. */
+export interface TemplateParts {
+  readonly environment: BrokerEnvironment
+  readonly lifecycle: Lifecycle
+  readonly metrics: Metrics<typeof BROKER_METRICS>
+  readonly readiness: Readiness
+  readonly problems: Problems
+}
 
 /** One that passes is none to tell an operator of. */
 const TELL_AFTER_FAILURES = 3
@@ -15,11 +29,7 @@ const TELL_AFTER_FAILURES = 3
  * Follows the IdentityTemplates of the API server and keeps their status. Until they have been read once the broker is
  * not ready and issues nothing: not knowing templates is not having none.
  */
-export function startTemplateObjects(
-  rules: TemplateRules,
-  api: ApiConnection,
-  parts: RegistrationParts,
-): TemplateSource {
+export function startTemplateObjects(rules: TemplateRules, api: ApiConnection, parts: TemplateParts): TemplateSource {
   const { environment, lifecycle, metrics, readiness, problems } = parts
   const { clock, random, log } = environment
   const follows = followingOf(parts)
@@ -58,7 +68,7 @@ function problemOf({ name, message, reason }: TemplateState): TemplateProblem {
 }
 
 /** What is not up to date is told of by log, metric and status, each collection by itself. */
-function followingOf({ environment: { log }, metrics, problems }: RegistrationParts) {
+function followingOf({ environment: { log }, metrics, problems }: TemplateParts) {
   return (collection: string) => {
     let failures = 0
     const key = `watch/${collection}`

@@ -126,6 +126,25 @@ describe('imports point inwards', () => {
   })
 })
 
+test('no file leads back to itself, not even by a type: what two of them need has a file of its own', () => {
+  const imports = new Map(
+    files.map((file) => [
+      file,
+      importsOf(file)
+        .filter((each) => each.startsWith('.'))
+        .map((each) => join(dirname(file), each)),
+    ]),
+  )
+  const done = new Set<string>()
+  const visit = (file: string, way: readonly string[]): void => {
+    expect(way, 'imports in a circle').not.toContain(file)
+    if (done.has(file)) return
+    for (const next of imports.get(file) ?? []) visit(next, [...way, file])
+    done.add(file)
+  }
+  for (const file of files) visit(file, [])
+})
+
 describe('packages with one place', () => {
   test.for(files)('%s', (file) => {
     const wrong = importsOf(file).filter((specifier) =>

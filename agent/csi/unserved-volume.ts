@@ -1,8 +1,19 @@
 import { codeOf } from '../../core/runtime/errors.ts'
+import type { Log } from '../../core/runtime/log.ts'
 import type { Found, VolumeDelivery } from '../volume/volume-delivery.ts'
 import type { FirstPublishRequest, PublishRequest } from './publish-request.ts'
-import type { VolumeRecord } from './volume-records.ts'
-import type { VolumesDependencies } from './volumes.ts'
+import type { PublishedWorkloads } from './published-workloads.ts'
+import type { TargetPath } from './target-path.ts'
+import type { VolumeRecord, VolumeRecords } from './volume-records.ts'
+
+/** What a volume is served with. */
+export interface ServingDependencies {
+  readonly workloads: PublishedWorkloads
+  readonly records: VolumeRecords
+  /** Makes the delivery to a target path; nothing is touched by that. */
+  readonly deliverTo: (target: TargetPath, gid: number | undefined) => VolumeDelivery
+  readonly log: Log
+}
 
 /** A publish of a volume that this agent does not serve yet. */
 export interface UnservedPublish {
@@ -20,7 +31,7 @@ export interface UnservedPublish {
  */
 export async function serveUnserved(
   { publish, asFirst, refreshToken }: UnservedPublish,
-  dependencies: VolumesDependencies,
+  dependencies: ServingDependencies,
   abandoned: AbortSignal,
 ): Promise<void> {
   const { volumeId, target, gid } = publish
@@ -46,7 +57,7 @@ export async function serveUnserved(
 async function takeUp(
   publish: PublishRequest,
   delivery: VolumeDelivery,
-  { records, workloads, log }: VolumesDependencies,
+  { records, workloads, log }: ServingDependencies,
   abandoned: AbortSignal,
 ): Promise<void> {
   const { volumeId, pod } = publish
@@ -61,7 +72,7 @@ async function takeUp(
 async function serveFirst(
   first: FirstPublishRequest,
   delivery: VolumeDelivery,
-  { records, workloads }: VolumesDependencies,
+  { records, workloads }: ServingDependencies,
   abandoned: AbortSignal,
 ): Promise<void> {
   const { volumeId, pod, token } = first
@@ -88,7 +99,7 @@ async function cleanUp(
   volumeId: string,
   delivery: VolumeDelivery,
   found: Found | undefined,
-  { records }: VolumesDependencies,
+  { records }: ServingDependencies,
 ): Promise<void> {
   if (found === undefined || found === 'filled') return delivery.close()
   await delivery.remove()

@@ -1,7 +1,5 @@
 import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
-import type { Log } from '../../core/runtime/log.ts'
 import type { NodePublishVolumeRequest, NodeUnpublishVolumeRequest } from '../../proto/gen/third_party/csi/v1/csi_pb.ts'
-import type { VolumeDelivery } from '../volume/volume-delivery.ts'
 import {
   parseFirstPublish,
   parsePublish,
@@ -11,18 +9,12 @@ import {
   tokenOf,
   type VolumeReference,
 } from './publish-request.ts'
-import type { PublishedWorkloads } from './published-workloads.ts'
 import { parseTargetPath, type TargetPath } from './target-path.ts'
-import { serveUnserved, type UnservedPublish } from './unserved-volume.ts'
-import type { VolumeRecord, VolumeRecords } from './volume-records.ts'
+import { serveUnserved, type ServingDependencies, type UnservedPublish } from './unserved-volume.ts'
+import type { VolumeRecord } from './volume-records.ts'
 
-export interface VolumesDependencies {
-  readonly workloads: PublishedWorkloads
-  readonly records: VolumeRecords
-  /** Makes the delivery to a target path; nothing is touched by that. */
-  readonly deliverTo: (target: TargetPath, gid: number | undefined) => VolumeDelivery
+export interface VolumesDependencies extends ServingDependencies {
   readonly settings: PublishSettings
-  readonly log: Log
 }
 
 /** One pod's author may list thousands of inline volumes; each is a mount, a socket and an SVID. */

@@ -1,7 +1,7 @@
 import { parseCsr, type ProvenKey } from '../../core/pki/csr.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { AttestedPod } from '../attestation/attested.ts'
-import type { WorkloadIdentity } from '../registration/registrations.ts'
+import type { WorkloadIdentity } from '../registration/workload-identity.ts'
 import { checkBatch, type X509SvidItem } from './batch-shape.ts'
 import type { FailPoint } from './fail-point.ts'
 import type { IssuanceRates } from './issuance-rates.ts'

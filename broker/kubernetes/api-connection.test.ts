@@ -6,7 +6,8 @@ import { tokenFacts } from '../../test/fakes/attested.ts'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { FakeKubernetes } from '../../test/fakes/fake-kubernetes.ts'
 import { Problems } from '../problems.ts'
-import { ApiConnection, type ApiRequest, APPLY_PATCH, MERGE_PATCH } from './api-connection.ts'
+import { ApiConnection } from './api-connection.ts'
+import { type ApiRequest, MERGE_PATCH } from './api-request.ts'
 import { loadCredentials } from './credentials.ts'
 
 const signal = new AbortController().signal
@@ -42,7 +43,6 @@ const rbac = (verb: string, resource: string, group = '') =>
 test.for([
   { method: 'PUT', contentType: undefined, seen: 'application/json' },
   { method: 'PATCH', contentType: MERGE_PATCH, seen: 'application/merge-patch+json' },
-  { method: 'PATCH', contentType: APPLY_PATCH, seen: 'application/apply-patch+yaml' },
   { method: 'DELETE', contentType: undefined, seen: undefined },
 ] as const)('sends $method as $seen', async ({ method, contentType, seen }) => {
   const { api } = await connect()

@@ -5,6 +5,7 @@ import { orAborted } from '../attestation/deadline.ts'
 import { Deadlines } from '../attestation/deadlines.ts'
 import type { Problems } from '../problems.ts'
 import { answerLines, type StreamBounds } from './answer-lines.ts'
+import type { ApiRequest } from './api-request.ts'
 import { ConnectionPool } from './connection-pool.ts'
 import type { ApiServer, Credentials } from './credentials.ts'
 import {
@@ -17,29 +18,6 @@ import {
 } from './http-exchange.ts'
 import { MissingRules } from './missing-rules.ts'
 import { retryAfterMs } from './retry-after.ts'
-
-/** What a body is, where it is not plain JSON. */
-export const MERGE_PATCH = 'application/merge-patch+json'
-/** Server-side apply; the path names `fieldManager`, and `force=true` where ours is the last word. */
-export const APPLY_PATCH = 'application/apply-patch+yaml'
-
-/** What is asked of the API server. */
-export interface ApiRequest {
-  /** One that changes something may be sent twice where a kept connection breaks: a repeated POST is then a 409. */
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  readonly path: string
-  readonly body?: string
-  /** Default: `application/json`. */
-  readonly contentType?: string
-  readonly accept?: string
-  /** How much of an answer is read; default: 4 MiB. */
-  readonly maxBytes?: number
-  /**
-   * No pod waits for it: it may take longer, and a server that has no time for it (429, as long as its cache of one
-   * resource is not filled) is still asked for the rest.
-   */
-  readonly background?: boolean
-}
 
 /** An answer that is neither an error of the server's nor of our credentials. */
 export interface ApiResponse {

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { type Agent, request } from 'node:https'
-import type { ApiRequest } from './api-connection.ts'
+import type { ApiRequest } from './api-request.ts'
 import type { Credentials } from './credentials.ts'
 
 /** Where a request goes, and as whom. */

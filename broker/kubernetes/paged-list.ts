@@ -1,5 +1,6 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
-import { type ApiConnection, type ApiRequest, isTooLarge } from './api-connection.ts'
+import { type ApiConnection, isTooLarge } from './api-connection.ts'
+import type { ApiRequest } from './api-request.ts'
 import { MAX_OBJECT_BYTES } from './http-exchange.ts'
 import { parseJson } from './json.ts'
 import { PageSize } from './page-size.ts'

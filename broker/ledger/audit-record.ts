@@ -1,20 +1,4 @@
-import type { IssuanceConclusion, IssuanceIntent } from './ledger.ts'
-
-/** What is put down besides issuance. Every value is for operators; tokens and keys have no place here (invariant 6). */
-export interface AuditEvent {
-  readonly event:
-    | 'attestation_refused'
-    | 'issuance_refused'
-    | 'refusals_suppressed'
-    | 'caller_refused'
-    | 'authority_prepared'
-    | 'authority_activated'
-    | 'authority_retired'
-    | 'broker_started'
-    | 'admin_called'
-    | 'admin_refused'
-  readonly [fact: string]: string | number | boolean | readonly string[] | undefined
-}
+import type { AuditEvent, IssuanceConclusion, IssuanceIntent } from './ledger.ts'
 
 /** The record of an intent: what the row of the ledger is derived from, so that both always say the same. */
 export interface IntentRecord {

@@ -1,5 +1,3 @@
-import type { AuditEvent } from './audit-record.ts'
-
 /** What is about to be signed, written down before it is (invariant 2). */
 export interface IssuanceIntent {
   readonly kind: 'workload' | 'agent' | 'broker'
@@ -63,6 +61,22 @@ export interface IssuanceLog {
   /** The pods of these are gone. Serial numbers that are not of `nodeName` are left as they are (invariant 4). */
   end(nodeName: string, serialNumbers: readonly string[]): void
   find(serialNumber: string): Promise<IssuanceRow | undefined>
+}
+
+/** What is put down besides issuance. Every value is for operators; tokens and keys have no place here (invariant 6). */
+export interface AuditEvent {
+  readonly event:
+    | 'attestation_refused'
+    | 'issuance_refused'
+    | 'refusals_suppressed'
+    | 'caller_refused'
+    | 'authority_prepared'
+    | 'authority_activated'
+    | 'authority_retired'
+    | 'broker_started'
+    | 'admin_called'
+    | 'admin_refused'
+  readonly [fact: string]: string | number | boolean | readonly string[] | undefined
 }
 
 /** What happened, in a chain of hashes. */

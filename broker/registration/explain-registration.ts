@@ -4,7 +4,7 @@ import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { renderNames } from './identity-rendering.ts'
 import { BUILT_IN_TEMPLATE, type IdentityTemplate } from './identity-template.ts'
 import type { Labels, PodDescription } from './pod-facts.ts'
-import type { TtlBounds, WorkloadIdentity } from './registrations.ts'
+import type { TtlBounds, WorkloadIdentity } from './workload-identity.ts'
 import { whyNotSelected } from './template-selection.ts'
 
 /** What one template says to one pod. */

@@ -1,6 +1,7 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
+import { DNS_LABEL, isDnsName } from './dns-name.ts'
 import { factsThatTouch, isValueOf } from './fact-boundaries.ts'
 import type { IdentityTemplate } from './identity-template.ts'
 import type { Labels, PodDescription } from './pod-facts.ts'
@@ -24,9 +25,6 @@ export interface RenderedNames {
 
 /** SPIFFE-ID §2.2, without `.` and `..`. */
 const PATH_SEGMENT = /^(?!\.{1,2}$)[\w.-]+$/
-/** RFC 1123 §2.1, in lower case. */
-const DNS_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
-const MAX_DNS_NAME_LENGTH = 253
 /** RFC 5280 appendix A.1, ub-common-name; printable ASCII, so that all readers see the same. */
 const COMMON_NAME = /^[ -~]{1,64}$/
 
@@ -81,11 +79,6 @@ function parseRendered(text: string): SpiffeId {
 function renderDnsName(text: TemplateText, facts: RenderingFacts): string {
   const name = render(text, facts, DNS_LABEL, 'a single DNS label')
   return isDnsName(name) ? name : unrenderable('dnsNames renders to what is not a DNS name')
-}
-
-/** Whether a certificate may carry `name`; no wildcards, which would speak for others. */
-export function isDnsName(name: string): boolean {
-  return name.length <= MAX_DNS_NAME_LENGTH && name.split('.').every((label) => DNS_LABEL.test(label))
 }
 
 function renderCommonName(text: TemplateText, facts: RenderingFacts): string {

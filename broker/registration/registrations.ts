@@ -1,5 +1,3 @@
-import type { KeyType } from '../../core/pki/key.ts'
-import type { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { explainRegistration, identityBy, type RegistrationExplanation, theOnly } from './explain-registration.ts'
 import { needsLabels } from './identity-rendering.ts'
@@ -9,25 +7,7 @@ import type { PodDescription, PodFacts } from './pod-facts.ts'
 import { PodLabels } from './pod-labels.ts'
 import { labelsToSelect, TemplateIndex } from './template-selection.ts'
 import type { TemplateSource } from './template-source.ts'
-
-/** What is issued to a workload, as its template says. */
-export interface WorkloadIdentity {
-  readonly id: SpiffeId
-  readonly dnsNames: readonly string[]
-  readonly ttlMs: number
-  readonly keyType: KeyType
-  readonly hint: string
-  readonly commonName: string | undefined
-  /** The name of the template, for records. */
-  readonly template: string
-}
-
-/** Bounds of an SVID's life, from the broker's configuration. */
-export interface TtlBounds {
-  readonly minTtlMs: number
-  readonly maxTtlMs: number
-  readonly defaultTtlMs: number
-}
+import type { TtlBounds, WorkloadIdentity } from './workload-identity.ts'
 
 /** What {@link Registrations} works with. */
 export interface RegistrationsDependencies {

@@ -1,9 +1,15 @@
 import { Buffer } from 'node:buffer'
 import { IdentityError } from '../runtime/errors.ts'
 import { TAG } from './der-tags.ts'
-import type { DerValue } from './der.ts'
 
 const KNOWN_TAGS: ReadonlySet<number> = new Set(Object.values(TAG))
+
+/** As much of a value as its rules are about. */
+interface Checked {
+  readonly tag: number
+  readonly contents: Buffer
+  readonly children: readonly { readonly raw: Buffer }[]
+}
 
 /**
  * Refuses a value whose contents DER would write in another way, or whose type has rules that are not known here. It
@@ -11,7 +17,7 @@ const KNOWN_TAGS: ReadonlySet<number> = new Set(Object.values(TAG))
  *
  * @throws {@link IdentityError} `der_invalid`.
  */
-export function checkContents(value: DerValue): void {
+export function checkContents(value: Checked): void {
   const { tag } = value
   // X.690 §8.1.2.4: tag numbers from 31 up take more octets, which node-forge does not know. Nothing here needs them.
   if ((tag & 0x1f) === 0x1f) refuse('a tag number above 30')
@@ -77,7 +83,7 @@ function checkOid(contents: Uint8Array): void {
 }
 
 /** X.690 §11.6: the values of a SET OF ascend by their encodings. (Nothing here is a SET of different types.) */
-function checkSet({ children }: DerValue): void {
+function checkSet({ children }: Pick<Checked, 'children'>): void {
   for (const [index, child] of children.entries()) {
     const previous = children[index - 1]
     if (previous && Buffer.compare(previous.raw, child.raw) > 0) refuse('a SET OF out of order')

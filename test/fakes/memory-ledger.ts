@@ -1,5 +1,4 @@
-import type { AuditEvent } from '../../broker/ledger/audit-record.ts'
-import type { IssuanceConclusion, IssuanceIntent, IssuanceRow, Ledger } from '../../broker/ledger/ledger.ts'
+import type { AuditEvent, IssuanceConclusion, IssuanceIntent, IssuanceRow, Ledger } from '../../broker/ledger/ledger.ts'
 import type { IdentityError } from '../../core/runtime/errors.ts'
 
 /** A ledger without a disk, held to the same contract as the real one. A test may read it, and may break it. */

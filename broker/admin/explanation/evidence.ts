@@ -1,4 +1,4 @@
-import type { WorkloadIdentity } from '../../registration/registrations.ts'
+import type { WorkloadIdentity } from '../../registration/workload-identity.ts'
 import type { IdentityRow } from '../../ledger/ledger-queries.ts'
 import type { NodeAgent } from '../agent-answers.ts'
 import type { PodView } from './pod-view.ts'

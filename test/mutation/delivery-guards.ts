@@ -96,7 +96,7 @@ export const DELIVERY_GUARDS: readonly Guard[] = [
     find: '  await itself.chmod(mode & OF_OWNER)\n',
     replace: '',
     test: 'agent/volume/volume-delivery.test.ts',
-    title: 'a folder by itself is closed',
+    title: 'a folder that may not be given to a group is closed',
   },
   {
     invariant: 'declared: one pod has one name',
@@ -113,5 +113,13 @@ export const DELIVERY_GUARDS: readonly Guard[] = [
     replace: '(status.message ?? streams.err.text()).trim()',
     test: 'cli/kubernetes/pod-files.test.ts',
     title: 'what a container says by its cat',
+  },
+  {
+    invariant: 'declared: what is shut keeps no key open',
+    file: 'agent/volume/volume-delivery.ts',
+    find: '        shutKeys(volume),\n',
+    replace: '',
+    test: 'agent/volume/volume-delivery.test.ts',
+    title: 'then shut',
   },
 ]

@@ -259,6 +259,10 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
     ['event', 'agent'],
     'Volumes grow with what they hold, up to 32 MiB. They are memory, and it counts against the limit of the agent (`agent.resources.limits.memory`).',
   ),
+  volume_pinned: entry(
+    ['agent'],
+    'A program opens its files anew at each change and never closes them: `ls -l /proc/<pid>/fd` in its container shows them as `(deleted)`. What its files trust is kept up to date all the same, so nobody else waits for it; its SVID is renewed once there is room, and ends if there is none by then.',
+  ),
   mount_failed: entry(
     ['event', 'agent'],
     "The agent's container is not privileged, its mount of kubelet's folder lacks `mountPropagation: Bidirectional`, or a security module (AppArmor, SELinux) says no. The log has what mount(8) said.",

@@ -3,12 +3,15 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   access,
+  type FileHandle,
   mkdir,
   mkdtemp,
   open,
   readdir,
   readFile,
+  readlink,
   rm,
+  stat,
   statfs,
   symlink,
   unlink,
@@ -23,6 +26,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SystemMounter } from '../agent/volume/mounter.ts'
 import { TmpfsPlace } from '../agent/volume/tmpfs-place.ts'
 import { VolumeDelivery } from '../agent/volume/volume-delivery.ts'
+import { pemDecode } from '../core/pki/pem.ts'
 import { systemClock } from '../core/runtime/system-clock.ts'
 import { x509Bundle } from '../core/spiffe/bundle.ts'
 import { TrustDomain } from '../core/spiffe/trust-domain.ts'
@@ -119,12 +123,41 @@ test('a write for which there is no room leaves the files before in force', asyn
   const ballast = await open(join(target(), 'ballast'), 'w')
   await ballast.writeFile(Buffer.alloc(2 * 1024 * 1024)).catch(() => {})
   await unlink(join(target(), 'ballast'))
-  const full = { code: 'volume_full', message: 'the volume is full' }
-  await expect(delivery.write(await someDelivered())).rejects.toMatchObject(full)
+  await expect(delivery.write(await someDelivered())).rejects.toMatchObject({ code: 'volume_pinned' })
   expect(await readFile(join(target(), 'tls.crt'))).toEqual(before)
   await ballast.close()
   await delivery.write(await someDelivered())
   expect(await readFile(join(target(), 'tls.crt'))).not.toEqual(before)
+})
+
+test('files that a pod keeps open keep no volume from what it has to trust', async () => {
+  const delivery = deliver()
+  const { svid, bundles } = await someDelivered()
+  const { own } = bundles
+  const held: FileHandle[] = []
+  const pin = async () => {
+    for (;;) {
+      await delivery.write({ svid, bundles })
+      const generation = await readlink(join(target(), '..data'))
+      for (const name of await readdir(join(target(), generation)))
+        held.push(await open(join(target(), generation, name)))
+    }
+  }
+  try {
+    await expect(pin()).rejects.toMatchObject({ code: 'volume_pinned' })
+    expect(held.length).toBeGreaterThan(100)
+    // More than there is room for, and then less than before.
+    for (const count of [40, 400, 2]) {
+      const authorities = Array.from({ length: count }, () => own.authorities).flat()
+      const later = { svid, bundles: { ...bundles, own: { ...own, authorities } } }
+      await expect(delivery.write(later)).rejects.toMatchObject({ code: 'volume_pinned' })
+      expect(pemDecode(await readFile(join(target(), 'ca.crt'), 'utf8'))).toHaveLength(count)
+    }
+  } finally {
+    for (const file of held) await file.close()
+  }
+  await delivery.write({ svid, bundles })
+  expect(await delivery.read()).toEqual(svid)
 })
 
 describe('what others put into a volume', () => {
@@ -135,13 +168,17 @@ describe('what others put into a volume', () => {
     ['a deep folder under a name of ours', (index) => `..data_next${'/x'.repeat(index)}`],
     ['a folder beside the other', (index) => `x${index}`],
     ['a generation beside the other', (index) => `..${100 + index}`],
+    ['a name that is no UTF-8', (index) => `\xff${index}`],
+    ['a name that is no UTF-8 in a generation', (index) => `..data/\xff${index}`],
+    ['a name that is no UTF-8 in the next generation', (index) => `..2/\xff${index}`],
   ]
   test.for(inodes)('takes no inode that the files need: %s', async ([, nth]) => {
     const delivery = deliver()
     await delivery.write(await someDelivered())
     await delivery.listen((connection) => connection.end('hello'))
     const fill = async () => {
-      for (let index = 0; index < 1000; index += 1) await mkdir(join(target(), nth(index)))
+      if (nth(0).startsWith('..2/')) await mkdir(join(target(), '..2'))
+      for (let index = 0; index < 1000; index += 1) await mkdir(Buffer.from(join(target(), nth(index)), 'latin1'))
     }
     await expect(fill()).rejects.toMatchObject({ code: 'ENOSPC' })
     await delivery.close()
@@ -194,6 +231,29 @@ describe('what others put into a volume', () => {
       container.kill('SIGKILL')
       await once(container, 'close')
     }
+    await delivery.remove()
+  })
+
+  test('is left alone on a generation that is a mount', async () => {
+    const delivery = deliver()
+    await delivery.write(await someDelivered())
+    const elsewhere = join(root, 'elsewhere')
+    await mkdir(join(elsewhere, 'theirs'), { recursive: true })
+    await writeFile(join(elsewhere, 'tls.key'), 'theirs', { mode: 0o600 })
+    await run('mount', ['--bind', elsewhere, join(target(), '..1')])
+    try {
+      const fill = async () => {
+        for (let index = 0; index < 1000; index += 1) await mkdir(join(target(), `x${index}`))
+      }
+      await expect(fill()).rejects.toMatchObject({ code: 'ENOSPC' })
+      await expect(delivery.write(await someDelivered())).rejects.toMatchObject({ code: 'volume_tampered' })
+      await expect(delivery.shut()).rejects.toMatchObject({ code: 'volume_tampered' })
+      expect(await readdir(elsewhere)).toEqual(['theirs', 'tls.key'])
+      expect((await stat(join(elsewhere, 'tls.key'))).mode & 0o777).toBe(0o600)
+    } finally {
+      await run('umount', [join(target(), '..1')])
+    }
+    await delivery.write(await someDelivered())
     await delivery.remove()
   })
 

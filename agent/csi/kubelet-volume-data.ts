@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { MOUNT_SOURCE } from '../volume/tmpfs-options.ts'
-import { errnoOf } from '../volume/directory.ts'
+import { errnoOf } from '../volume/errno.ts'
 
 /**
  * What kubelet's record of a target path says. `forgotten`: it knows of no volume there. `unreadable`: it knows of one,

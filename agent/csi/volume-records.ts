@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { errnoOf } from '../volume/directory.ts'
+import { errnoOf } from '../volume/errno.ts'
 import type { PodRef } from '../workloads/workload.ts'
 
 /** What an agent that comes back must know of a volume and cannot see in it. No secret is among it (design §7). */

@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { IdentityError } from '../../core/runtime/errors.ts'
-import { Directory, hasAccess } from './directory.ts'
+import { hasAccess } from './access.ts'
+import { Directory } from './directory.ts'
 import { folderAccess, type Readers } from './readers.ts'
 import type { VolumePlace } from './volume-place.ts'
 
@@ -71,6 +72,8 @@ export class DirectoryPlace implements VolumePlace {
 
   /** A folder grows by itself. */
   async reserve(): Promise<void> {}
+
+  async makeRoom(): Promise<void> {}
 
   async release(): Promise<void> {
     const root = await Directory.open(this.#options.root)

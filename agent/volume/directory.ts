@@ -1,20 +1,15 @@
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import { constants, type Stats } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { type Access, hand } from './access.ts'
+import { errnoOf } from './errno.ts'
 
 /** From Linux's fcntl.h; Node.js does not name it. */
 const O_PATH = 0o10000000
 const OPEN_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 const MAX_NAMES = 4096
-
-/** Who may use what is put into a folder. */
-export interface Access {
-  readonly mode: number
-  /** The group it is handed to; without it, it stays in ours. */
-  readonly gid?: number | undefined
-}
 
 /**
  * A folder held by its descriptor. Node.js has no openat(2); `/proc/self/fd/<descriptor>/<name>` does the same: it starts
@@ -42,8 +37,15 @@ export class Directory {
 
   /** `name` in this folder, as a path. */
   at(name: string): string {
-    if (!isName(name)) throw new TypeError('not the name of an entry')
+    if (!isName(name) || !isAscii(name)) throw new TypeError('not the name of an entry of ours')
     return `${this.path}/${name}`
+  }
+
+  /** The same of whatever name is in the folder: what is no UTF-8 can be named by its octets alone. */
+  #at(name: string): string | Buffer {
+    if (isAscii(name)) return this.at(name)
+    if (!isName(name)) throw new TypeError('not the name of an entry')
+    return Buffer.from(`${this.path}/${name}`, 'latin1')
   }
 
   /** The path that the kernel knows the folder by now. */
@@ -82,29 +84,30 @@ export class Directory {
     throw new IdentityError('volume_tampered', `something is mounted on ${name}`)
   }
 
+  /** Of all entries; a character for each octet, for kubelet makes folders whose names are no UTF-8. */
   async names(): Promise<string[]> {
-    const names = await fs.readdir(this.path)
+    const names = await fs.readdir(this.path, 'latin1')
     if (names.length > MAX_NAMES) throw new IdentityError('volume_tampered', 'a folder holds more entries than we make')
     return names
   }
 
   /** What bears `name`, not looking through links; `undefined` for nothing. */
   async entry(name: string): Promise<Stats | undefined> {
-    return absentAsUndefined(() => fs.lstat(this.at(name)))
+    return absentAsUndefined(() => fs.lstat(this.#at(name)))
   }
 
   /** Where the link `name` leads; `undefined` if there is none. */
   readLink(name: string): Promise<string | undefined> {
-    return absentAsUndefined(() => tampered(name, () => fs.readlink(this.at(name))))
+    return absentAsUndefined(() => tampered(name, () => fs.readlink(this.#at(name))))
   }
 
   async child(name: string): Promise<Directory> {
-    return new Directory(await tampered(name, () => fs.open(this.at(name), OPEN_DIRECTORY | constants.O_NOFOLLOW)))
+    return new Directory(await tampered(name, () => fs.open(this.#at(name), OPEN_DIRECTORY | constants.O_NOFOLLOW)))
   }
 
   /** Makes a folder, closed to others until {@link Directory.grant}. */
   async makeChild(name: string): Promise<Directory> {
-    await fs.mkdir(this.at(name), 0o700)
+    await fs.mkdir(this.#at(name), 0o700)
     return this.child(name)
   }
 
@@ -115,7 +118,7 @@ export class Directory {
 
   /** Makes a file, which only its owner can open until it is whole. */
   async createFile(name: string, contents: Uint8Array, { mode, gid }: Access): Promise<void> {
-    const file = await tampered(name, () => fs.open(this.at(name), CREATE, 0o600))
+    const file = await tampered(name, () => fs.open(this.#at(name), CREATE, 0o600))
     try {
       await file.writeFile(contents)
       await hand(file, { mode, gid })
@@ -127,7 +130,7 @@ export class Directory {
   /** Reads a file of our own; a pipe, a device or a file of somebody else's is refused without waiting for it. */
   async readFile(name: string, maxBytes: number): Promise<Buffer> {
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-    const file = await tampered(name, () => fs.open(this.at(name), flags))
+    const file = await tampered(name, () => fs.open(this.#at(name), flags))
     try {
       const stats = await file.stat()
       if (!stats.isFile() || stats.uid !== process.geteuid?.() || stats.size > maxBytes) {
@@ -150,9 +153,10 @@ export class Directory {
   }
 
   async #grantEntry(name: string, access: Access, isOurs: (stats: Stats) => boolean): Promise<void> {
-    const entry = await tampered(name, () => fs.open(this.at(name), O_PATH | constants.O_NOFOLLOW))
+    const entry = await tampered(name, () => fs.open(this.#at(name), O_PATH | constants.O_NOFOLLOW))
     try {
       if (!isOurs(await entry.stat())) throw new IdentityError('volume_tampered', `${name} is not what we made`)
+      await this.#checkMount(name, entry.fd)
       const itself = `/proc/self/fd/${entry.fd}`
       await hand(
         {
@@ -168,43 +172,65 @@ export class Directory {
   }
 
   async link(name: string, target: string): Promise<void> {
-    await tampered(name, () => fs.symlink(target, this.at(name)))
+    await tampered(name, () => fs.symlink(target, this.#at(name)))
   }
 
   /** Within the folder; neither name is followed. */
   async rename(from: string, to: string): Promise<void> {
-    await tampered(to, () => fs.rename(this.at(from), this.at(to)))
+    await tampered(to, () => fs.rename(this.#at(from), this.#at(to)))
   }
 
   /** Out of this folder into another of the same mount; neither name is followed. */
   async move(name: string, to: Directory, as: string): Promise<void> {
-    await tampered(name, () => fs.rename(this.at(name), to.at(as)))
+    await tampered(name, () => fs.rename(this.#at(name), to.#at(as)))
   }
 
   /** Removes a file, a link or a socket; nothing if there is none. */
   async unlink(name: string): Promise<void> {
-    await absentAsUndefined(() => tampered(name, () => fs.unlink(this.at(name))))
+    await absentAsUndefined(() => tampered(name, () => fs.unlink(this.#at(name))))
   }
 
   /** Removes an empty folder; nothing if there is none. */
   async removeChild(name: string): Promise<void> {
-    await absentAsUndefined(() => tampered(name, () => fs.rmdir(this.at(name))))
+    await absentAsUndefined(() => tampered(name, () => fs.rmdir(this.#at(name))))
   }
 
   /** Overwrites a file with zeros, so that its pages hold nothing once they are freed. */
-  async blank(name: string): Promise<void> {
+  blank(name: string): Promise<void> {
+    // Ours are read-only, to all but root even for their owner.
+    return this.#rewrite(name, 0o600, async (file, { size }) => {
+      await file.write(new Uint8Array(size), 0, undefined, 0)
+    })
+  }
+
+  /**
+   * Puts other contents into a file that everybody may read, where it stands: for a volume without room for another one.
+   * A reader may see some of both for a moment.
+   */
+  async overwrite(name: string, contents: Uint8Array): Promise<void> {
+    await this.#rewrite(name, 0o644, async (file) => {
+      await file.writeFile(contents)
+      await file.truncate(contents.length)
+      await file.chmod(0o444)
+    })
+  }
+
+  async #rewrite(
+    name: string,
+    mode: number,
+    work: (file: fs.FileHandle, stats: Stats) => Promise<void>,
+  ): Promise<void> {
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-    const reader = await tampered(name, () => fs.open(this.at(name), flags))
+    const reader = await tampered(name, () => fs.open(this.#at(name), flags))
     try {
       const stats = await reader.stat()
       if (!stats.isFile()) throw new IdentityError('volume_tampered', `${name} is not what the agent put there`)
-      // What is bound on it from elsewhere is not ours to empty.
+      // What is bound on it from elsewhere is not ours to change.
       await this.#checkMount(name, reader.fd)
-      // Ours are read-only, to all but root even for their owner.
-      await reader.chmod(0o600)
+      await reader.chmod(mode)
       const writer = await fs.open(`/proc/self/fd/${reader.fd}`, constants.O_WRONLY)
       try {
-        await writer.write(new Uint8Array(stats.size), 0, undefined, 0)
+        await work(writer, stats)
       } finally {
         await writer.close()
       }
@@ -218,45 +244,14 @@ export class Directory {
   }
 }
 
-/** Whether what has these `stats` may be used by exactly those whom `access` lets in. */
-export function hasAccess({ mode, gid }: Pick<Stats, 'mode' | 'gid'>, access: Access): boolean {
-  return (mode & PERMISSIONS) === access.mode && (access.gid === undefined || access.gid === gid)
-}
-
-/** What a file, a folder or a socket is given by. */
-interface Handed {
-  stat(): Promise<Stats>
-  chmod(mode: number): Promise<void>
-  chown(uid: number, gid: number): Promise<void>
-}
-
-const PERMISSIONS = 0o7777
-const OF_OWNER = 0o700
-
-/** Closed to all but its owner first: where it cannot be given to others, those who had it have it no more. */
-async function hand(itself: Handed, { mode, gid }: Access): Promise<void> {
-  const now = await itself.stat()
-  // Nobody who has it already is shut out, not even for a moment.
-  if (hasAccess(now, { mode, gid })) return
-  await itself.chmod(mode & OF_OWNER)
-  await handOver(gid, (group) => itself.chown(now.uid, group))
-  await itself.chmod(mode)
-}
-
-/** Only root gives a file to a group that it is not in (chown(2)): a setting that cannot work, not a bug. */
-export async function handOver(gid: number | undefined, chown: (gid: number) => Promise<void>): Promise<void> {
-  if (gid === undefined) return
-  try {
-    await chown(gid)
-  } catch (cause) {
-    if (errnoOf(cause) !== 'EPERM') throw cause
-    const why = 'the user that the agent runs as is not in it'
-    throw new IdentityError('config_invalid', `files cannot be given to the group ${gid}: ${why}`, { cause })
-  }
-}
-
 function isName(name: string): boolean {
   return name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0')
+}
+
+/** All names of ours are. */
+function isAscii(name: string): boolean {
+  // oxlint-disable-next-line no-control-regex
+  return /^[\u0000-\u007F]*$/.test(name)
 }
 
 /** What the kernel says of links (ELOOP), of other kinds (ENOTDIR, EISDIR, EINVAL of readlink) and of names in use. */
@@ -278,11 +273,6 @@ async function absentAsUndefined<T>(work: () => Promise<T>): Promise<T | undefin
     if (errnoOf(error) === 'ENOENT') return undefined
     throw error
   }
-}
-
-/** The kernel's word for what went wrong, for example `ENOENT`. */
-export function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
 async function mountIdOf(fd: number): Promise<string> {

@@ -29,7 +29,7 @@ export async function removeForeign(volume: Directory): Promise<boolean> {
 
 /** A generation without a file of ours is none. */
 async function removeForeignIn(volume: Directory, generationName: string): Promise<boolean> {
-  const generation = await volume.child(generationName)
+  const generation = await volume.childOfSameMount(generationName)
   let [found, isFilled] = [false, false]
   try {
     for (const name of await generation.names()) {

@@ -1,4 +1,4 @@
-import type { Access } from './directory.ts'
+import type { Access } from './access.ts'
 
 /**
  * Who may read the keys and connect to the socket: the user that the agent runs as, the group of this number, or

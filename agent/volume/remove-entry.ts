@@ -1,5 +1,6 @@
 import { IdentityError } from '../../core/runtime/errors.ts'
-import { type Directory, errnoOf } from './directory.ts'
+import type { Directory } from './directory.ts'
+import { errnoOf } from './errno.ts'
 
 /** More than a tmpfs of ours has inodes for. */
 const MAX_ENTRIES = 16_384
@@ -31,10 +32,15 @@ export async function removeEntry(parent: Directory, name: string): Promise<void
 
 async function empty(doomed: Directory): Promise<void> {
   let left = MAX_ENTRIES
+  let before = new Set<string>()
   for (let names = await doomed.names(); names.length > 0; names = await doomed.names()) {
     left -= names.length
     if (left < 0) throw new IdentityError('volume_tampered', 'a folder holds more than can be removed')
     const taken = new Set(names)
+    // Else it would be tried for as long as there is somebody who wants it removed.
+    if (before.size > 0 && [...before].every((name) => taken.has(name)))
+      throw new IdentityError('volume_tampered', 'a folder does not empty')
+    before = new Set(names)
     for (const name of names) {
       if (await isFolder(doomed, name)) await dissolve(doomed, name, taken)
       else await doomed.unlink(name)

@@ -53,8 +53,13 @@ export function resizeOptions({ sizeBytes, inodes }: Capacity): string {
  */
 export function tmpfsSize(fileBytes: readonly number[]): number {
   const pages = fileBytes.reduce((sum, bytes) => sum + Math.ceil(bytes / PAGE_BYTES) + 1, 0)
+  return enlarged(pages * PAGE_BYTES * 3)
+}
+
+/** @throws As {@link tmpfsSize}. */
+export function enlarged(bytes: number): number {
   let size = LEAST_BYTES
-  while (size < pages * PAGE_BYTES * 3) size *= 2
+  while (size < bytes) size *= 2
   if (size > MOST_BYTES) throw new IdentityError('volume_full', `the files need more than ${MOST_BYTES} bytes`)
   return size
 }

@@ -1,10 +1,11 @@
 import { statfs } from 'node:fs/promises'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
-import { Directory, errnoOf } from './directory.ts'
+import { Directory } from './directory.ts'
+import { errnoOf } from './errno.ts'
 import { deviceOf, type MountEntry } from './mountinfo.ts'
 import type { Mounter } from './mounter.ts'
-import { isOurs, mountViolation, tmpfsInodes, tmpfsSize } from './tmpfs-options.ts'
+import { enlarged, isOurs, mountViolation, tmpfsInodes, tmpfsSize } from './tmpfs-options.ts'
 import type { VolumePlace } from './volume-place.ts'
 
 /** Where a tmpfs is mounted: `<root>/<parents…>/<name>`. */
@@ -77,6 +78,13 @@ export class TmpfsPlace implements VolumePlace {
     const sizeBytes = Math.max(needed.sizeBytes, blocks * bsize)
     const inodes = Math.max(needed.inodes, files)
     if (sizeBytes > blocks * bsize || inodes > files) await this.#mounter.resize(volume, { sizeBytes, inodes })
+  }
+
+  async makeRoom(volume: Directory, bytes: number): Promise<void> {
+    const { blocks, bsize, bfree, files } = await statfs(volume.path)
+    const missing = Math.ceil(bytes / bsize) - bfree
+    if (missing <= 0) return
+    await this.#mounter.resize(volume, { sizeBytes: enlarged((blocks + missing) * bsize), inodes: files })
   }
 
   async release(): Promise<void> {

@@ -216,14 +216,32 @@ describe('a volume that others have filled', () => {
     await delivery.remove()
   })
 
-  test('is full where only what is ours fills it', async () => {
+  test('by files that it keeps open, in names that are gone, trusts whom it shall, and keeps the key it has', async () => {
     const delivery = deliver()
     await delivery.write(await someDelivered())
+    const held = ['ca.crt', 'prod.example.spiffe-trust-bundle.pem', 'partner.example.spiffe-trust-bundle.pem']
+    const contents = (names: readonly string[]) =>
+      Promise.all(names.map((name) => readFile(join(target(), name), 'utf8').catch(() => 'gone')))
+    const [trust, secrets] = [await contents(held), await contents(['tls.key', 'tls.crt', 'credential-bundle.pem'])]
     const full = fullWhile(() => Promise.resolve(true))
-    await expect(delivery.write(await someDelivered())).rejects.toMatchObject({ code: 'volume_full' })
+    const next = await someDelivered()
+    const { own } = next.bundles
+    const later = {
+      ...next,
+      bundles: { own: { ...own, authorities: [...own.authorities, ...own.authorities] }, federated: [] },
+    }
+    await expect(delivery.write(later)).rejects.toMatchObject({ code: 'volume_pinned' })
     expect(full).toHaveBeenCalledTimes(1)
     full.mockRestore()
-    expect(await readFile(join(target(), 'tls.key'), 'utf8')).toContain('PRIVATE KEY')
+    expect(await contents(['tls.key', 'tls.crt', 'credential-bundle.pem'])).toEqual(secrets)
+    const [authorities = '', bundle, withdrawn] = await contents(held)
+    expect(authorities).not.toBe(trust[0])
+    expect(pemDecode(authorities)).toHaveLength(2)
+    expect(bundle).toBe(authorities)
+    expect(withdrawn).toBe('gone')
+    expect((await lstat(join(target(), '..1', 'ca.crt'))).mode & 0o777).toBe(0o444)
+    await delivery.write(next)
+    expect(pemDecode((await contents(['ca.crt'])).join())).toHaveLength(1)
     await delivery.remove()
   })
 

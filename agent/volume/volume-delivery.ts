@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../core/runtime/clock.ts'
-import { IdentityError } from '../../core/runtime/errors.ts'
+import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import type { Delivered, Delivery, SvidMaterial } from '../workloads/workload.ts'
-import { type Directory, errnoOf } from './directory.ts'
+import type { Directory } from './directory.ts'
+import { errnoOf } from './errno.ts'
 import { removeForeign } from './foreign-entries.ts'
 import { PodSocket, SOCKET } from './pod-socket.ts'
+import { renewTrustInPlace } from './trust-in-place.ts'
 import { volumeFiles } from './volume-files.ts'
 import type { Readers } from './readers.ts'
 import type { VolumePlace } from './volume-place.ts'
@@ -69,6 +71,10 @@ export class VolumeDelivery implements Delivery {
     })
   }
 
+  /**
+   * @throws {@link IdentityError} `volume_pinned` where no file can be made for those that the workload keeps open: what
+   *   its files trust is up to date all the same.
+   */
   write(material: Delivered): Promise<void> {
     const files = volumeFiles(material)
     return this.#inTurn(async () => {
@@ -76,7 +82,13 @@ export class VolumeDelivery implements Delivery {
       const sizes = files.map(({ contents }) => contents.length)
       await this.#options.place.reserve(volume, sizes)
       const foreign = this.#options.place.isOursAlone ? 'removed' : 'refused'
-      await this.#withRoom(volume, () => writeGeneration(volume, files, this.#readers, foreign))
+      try {
+        await this.#withRoom(volume, () => writeGeneration(volume, files, this.#readers, foreign))
+      } catch (error) {
+        if (!this.#options.place.isOursAlone || codeOf(error) !== 'volume_full') throw error
+        await renewTrustInPlace(volume, files, this.#options.place)
+        throw volumePinned(error)
+      }
     })
   }
 
@@ -193,6 +205,12 @@ export class VolumeDelivery implements Delivery {
     this.#turn = turn.catch(() => {})
     return turn
   }
+}
+
+/** What others had put there is gone, and for our own files there is room: the rest is in files that have no name any more. */
+function volumePinned(cause: unknown): IdentityError {
+  const why = 'the workload keeps files open that were replaced, and they fill its volume'
+  return new IdentityError('volume_pinned', why, { cause })
 }
 
 function volumeFull(cause: unknown): IdentityError {

@@ -26,6 +26,12 @@ const MAX_NAME_BYTES = 255
 
 /** Of the trust bundle of each trust domain. */
 export const BUNDLE_SUFFIX = '.spiffe-trust-bundle.pem'
+const AUTHORITIES_FILE = 'ca.crt'
+
+/** Whether the file says whom to trust. */
+export function isTrustFile(name: string): boolean {
+  return name === AUTHORITIES_FILE || name.endsWith(BUNDLE_SUFFIX)
+}
 
 /**
  * The files that pods see (design §6): the public contract. `credential-bundle.pem` and `<td>.spiffe-trust-bundle.pem`
@@ -40,7 +46,7 @@ export function volumeFiles({ svid, bundles }: Delivered): VolumeFile[] {
   )
   return [
     visible(KEY_FILE, key),
-    visible('ca.crt', bundleToPem(bundles.own)),
+    visible(AUTHORITIES_FILE, bundleToPem(bundles.own)),
     visible(CREDENTIAL_BUNDLE_FILE, key + chain),
     ...trust.filter(({ name }) => name.length <= MAX_NAME_BYTES),
     // Last, as their links appear in this order: a program that was started before us and waits for it finds the rest.

@@ -15,7 +15,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { Directory, errnoOf, handOver } from './directory.ts'
+import { handOver } from './access.ts'
+import { Directory } from './directory.ts'
+import { errnoOf } from './errno.ts'
 import type { VolumeFile } from './volume-files.ts'
 import { wipe, writeGeneration } from './volume-writer.ts'
 

@@ -94,7 +94,7 @@ export async function shutKeys(volume: Directory): Promise<void> {
 }
 
 async function shutKeysOf(volume: Directory, name: string): Promise<void> {
-  const generation = await volume.child(name)
+  const generation = await volume.childOfSameMount(name)
   try {
     const secrets = (await generation.names()).filter((file) => SECRET_FILES.includes(file))
     await eachInSpite(secrets.map((file) => () => generation.grantFile(file, keyAccess('owner'))))

@@ -95,6 +95,20 @@ test('a volume that holds up the whole is told of after a minute, which a newer 
   expect(holdsUp(bad.workload, clock)).toBe(false)
 })
 
+test('a volume that its own workload keeps full waits for nobody, and its streams hear of the bundle', async () => {
+  const pinned = await held('pinned')
+  await publishAnother()
+  pinned.delivery.beforeWrite = () => Promise.reject(new IdentityError('volume_pinned', 'files that are open fill it'))
+  await enforce([pinned]).over
+  expect(pinned.workload.identity.value?.bundles).toBe(bundles)
+  expect(holdsUp(pinned.workload, clock)).toBe(false)
+  // Nor is it written again for the same bundles; another SVID is, and fails.
+  await enforce([pinned]).over
+  await expect(pinned.workload.deliver(await svidFor(authorities, 'pinned'), () => bundles)).rejects.toMatchObject({
+    code: 'volume_pinned',
+  })
+})
+
 test('volumes whose turn does not come hold up none of the others either', async () => {
   const hanging = await all(8, 'hanging')
   const good = await held('good')

@@ -1,5 +1,5 @@
 import type { KeyType } from '../../core/pki/key.ts'
-import { IdentityError } from '../../core/runtime/errors.ts'
+import { codeOf, IdentityError } from '../../core/runtime/errors.ts'
 import { leadsTo } from './bundle-comparison.ts'
 import { Latest } from './latest.ts'
 import type { Lifetime } from './ports.ts'
@@ -82,7 +82,12 @@ export class HeldWorkload {
     return this.#inTurn(async () => {
       const svid = this.svid
       if (!svid || (this.#isWritten && this.#delivered?.bundles === bundles())) return
-      await this.#write({ svid, bundles: bundles() })
+      const material = { svid, bundles: bundles() }
+      await this.#write(material).catch((error: unknown) => {
+        if (codeOf(error) !== 'volume_pinned') throw error
+        // By its own doing, which keeps nobody else waiting: the renewals of its SVID fail, and tell of it.
+        this.#hold(material)
+      })
       if (this.#delivered && !this.identity.end) this.identity.set(this.#delivered)
     })
   }
@@ -90,6 +95,10 @@ export class HeldWorkload {
   async #write(material: Delivered): Promise<void> {
     if (this.removal.signal.aborted) return
     await this.delivery.write(material)
+    this.#hold(material)
+  }
+
+  #hold(material: Delivered): void {
     this.#delivered = material
     this.#isWritten = true
     this.unwritableSinceMs = undefined

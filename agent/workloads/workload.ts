@@ -38,7 +38,11 @@ export interface Delivered {
 
 /** Where a workload's identity is put. */
 export interface Delivery {
-  /** Replaces all files at once. */
+  /**
+   * Replaces all files at once.
+   *
+   * @throws {@link IdentityError} `volume_pinned`: whom to trust is in the files all the same, the SVID is not.
+   */
   write(material: Delivered): Promise<void>
   /** What is there, to take up again after a restart of the agent. */
   read(): Promise<SvidMaterial | undefined>

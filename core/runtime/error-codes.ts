@@ -300,6 +300,11 @@ export const ERROR_CODES = {
     'The identity does not fit into the volume.',
     'See the log; an unusual number of authorities or a full node is the usual reason.',
   ),
+  volume_pinned: row(
+    'FAILED_PRECONDITION',
+    'The workload keeps so many files open that were replaced that its volume has no room for new ones.',
+    'Restart its containers, and mend the program: it has to close a file once it has read it.',
+  ),
   mount_failed: row(
     'INTERNAL',
     'The tmpfs of a volume could not be mounted or unmounted.',

@@ -12,11 +12,13 @@ export interface DeclaredToken {
 
 const MAX_BYTES = 16 * 1024
 
+/** No name of Kubernetes is longer. */
+const name = z.string().max(253)
 const claims = z.object({
   'kubernetes.io': z.object({
-    namespace: z.string(),
-    pod: z.object({ name: z.string(), uid: z.string().min(1) }),
-    serviceaccount: z.object({ name: z.string() }),
+    namespace: name,
+    pod: z.object({ name, uid: name.min(1) }),
+    serviceaccount: z.object({ name }),
   }),
 })
 

@@ -1,4 +1,4 @@
-import { lchown, mkdir, mkdtemp, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, lchown, mkdir, mkdtemp, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -80,4 +80,28 @@ test('a token that is replaced all the time is read all the same', async () => {
   }
   done = true
   await replacing
+})
+
+test.for([
+  { name: 'in a folder that others may write in', unsafe: ['open'], mode: 0o777 },
+  { name: 'in a folder of a group', unsafe: ['open'], mode: 0o770 },
+  { name: 'below one', unsafe: [], mode: 0o777 },
+])('a link that others may replace is not followed: $name', async ({ unsafe, mode }) => {
+  await mkdir(at('open'))
+  await symlink(at('others', 'token'), at('open', 'mine'))
+  await chmod(at(...unsafe), mode)
+  await expect(readDeclaredToken(at('open', 'mine'))).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: expect.stringContaining('may replace'),
+  })
+  // Where nobody may rename what is not his, as in the folder of an emptyDir, it is.
+  await chmod(at(...unsafe), 0o1777)
+  expect(await tokenPath(at('open', 'mine'))).toBe(at('others', 'token'))
+})
+
+test.runIf(process.geteuid?.() === 0)('nor is one in a folder of a stranger', async () => {
+  await mkdir(at('theirs', 'mine'), { recursive: true })
+  await symlink(at('others', 'token'), at('theirs', 'mine', 'token'))
+  await chown(at('theirs'), STRANGER, STRANGER)
+  await expect(readDeclaredToken(at('theirs', 'mine', 'token'))).rejects.toMatchObject({ code: 'config_invalid' })
 })

@@ -14,6 +14,8 @@ import { attempt } from './attempt.ts'
 const MAX_PODS = 20
 /** A pod that was made just now, and of which nobody says anything bad, waits for its volume as every pod does. */
 const ORDINARY_WAIT_MS = 10_000
+/** Kubelet's own are shorter; whoever may write events may write longer ones. */
+const MAX_MESSAGE = 4096
 
 /** Pods that wait for a volume of ours, with what kubelet and the broker say of it. */
 export async function waitingPods(
@@ -53,7 +55,9 @@ export async function mountFailures(cluster: Cluster, { namespace, uid, volumes 
   )
   const at = ({ lastTimestamp, eventTime, firstTimestamp }: (typeof events)[number]) =>
     (lastTimestamp ?? eventTime ?? firstTimestamp)?.getTime() ?? 0
-  const messages = events.toSorted((one, other) => at(other) - at(one)).flatMap(({ message }) => message ?? [])
+  const messages = events
+    .toSorted((one, other) => at(other) - at(one))
+    .flatMap(({ message }) => message?.slice(0, MAX_MESSAGE) ?? [])
   const isOfOurs = (message: string) => volumes.some(({ name }) => message.includes(name))
   return { ofOurs: messages.filter(isOfOurs), ofOthers: messages.filter((message) => !isOfOurs(message)) }
 }

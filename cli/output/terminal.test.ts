@@ -19,5 +19,7 @@ test.for([
 
 test('a line is one line', () => {
   expect(printableLine('one\n  two\r\nthree')).toBe('one two three')
+  // Of whatever length: whoever writes an event chooses it.
+  expect(printableLine(`${' '.repeat(1_000_000)}x\n`)).toBe('x')
   expect(table(['NAME', 'AGE'], [['cart\nforged   1d', '5m']]).split('\n')).toHaveLength(3)
 })

@@ -32,6 +32,20 @@ test.for([
   expect(text()).not.toContain(secret)
 })
 
-test('redaction leaves the rest alone', () => {
-  expect(redact('pod eyJustAName has 3 keys')).toBe('pod eyJustAName has 3 keys')
+test.for([
+  ['pod eyJustAName has 3 keys', 'pod eyJustAName has 3 keys'],
+  ['v1.eyJustAName9. and more', 'v1.eyJustAName9. and more'],
+  [jwt, '[redacted]'],
+  [`a.b.c-${jwt}.d/${jwt}`, 'a.b.c-[redacted].d/[redacted]'],
+  [`\\n${jwt}`, '\\n[redacted]'],
+  [jwt.slice(0, jwt.lastIndexOf('.') + 1), '[redacted]'],
+] as const)('redaction leaves the rest alone: %s', ([text, redacted]) => {
+  expect(redact(text)).toBe(redacted)
 })
+
+test.for(['eyJ', 'eyJeyJeyJeyJ.', '-----BEGIN PRIVATE KEY-----', '-----BEGIN ', 'A'])(
+  'a long line takes no longer than its length: %s',
+  (part) => {
+    expect(redact(part.repeat(300_000))).not.toContain('PRIVATE KEY-----')
+  },
+)

@@ -9,5 +9,6 @@ export function printable(text: string): string {
 
 /** The same of text that must not become more than one line: the next could pass for one of ours. */
 export function printableLine(text: string): string {
-  return printable(text.replaceAll(/\s*\n\s*/g, ' '))
+  const lines = text.split('\n').map((line) => line.trim())
+  return printable(lines.filter((line) => line !== '').join(' '))
 }

@@ -220,6 +220,15 @@ describe('does not start', () => {
     await expect(runningBroker({ folder })).rejects.toMatchObject({ code: 'store_corrupt' })
   })
 
+  test('on the ledger of another trust domain', async () => {
+    const { folder, stop } = await start()
+    await stop()
+    await expect(runningBroker({ folder, change: { trustDomain: 'other.example' } })).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringMatching(/spiffe:\/\/prod\.example, and trustDomain .* says spiffe:\/\/other\.example/),
+    })
+  })
+
   test('without the folder of its ledger', async () => {
     const folder = brokerFolder()
     const missing = join(folder.directory, 'absent')

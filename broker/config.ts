@@ -268,8 +268,9 @@ export function readBrokerConfig(path: string): BrokerConfig {
 }
 
 /** What templates may ask of a broker with this configuration. */
-export function templateRulesOf({ issuance: { minTtl, maxTtl }, kubernetes: cluster }: BrokerConfig): TemplateRules {
-  return { minTtlMs: minTtl, maxTtlMs: maxTtl, knowsLabels: cluster !== undefined }
+export function templateRulesOf({ trustDomain, issuance, kubernetes: cluster }: BrokerConfig): TemplateRules {
+  const { minTtl, maxTtl } = issuance
+  return { trustDomain, minTtlMs: minTtl, maxTtlMs: maxTtl, knowsLabels: cluster !== undefined }
 }
 
 /** The audience that bearer tokens of operators must have. */

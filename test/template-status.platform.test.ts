@@ -10,10 +10,16 @@ import { systemClock } from '../core/runtime/system-clock.ts'
 import { attachCluster } from './cluster/attach.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { installDefinitions } from './cluster-suites/custom-resources.ts'
+import { TrustDomain } from '../core/spiffe/trust-domain.ts'
 
 const NAMESPACE = `status-${randomBytes(4).toString('hex')}`
 const WAIT = { timeout: 30_000, interval: 200 }
-const RULES = { minTtlMs: 300_000, maxTtlMs: 86_400_000, knowsLabels: true }
+const RULES = {
+  trustDomain: TrustDomain.parse('prod.example'),
+  minTtlMs: 300_000,
+  maxTtlMs: 86_400_000,
+  knowsLabels: true,
+}
 let cluster: Cluster
 let source: TemplateCustomResources
 const stops: (() => Promise<unknown>)[] = []

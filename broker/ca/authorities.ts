@@ -56,12 +56,13 @@ export class Authorities implements SigningAuthorities {
   /**
    * What the policy newly allows is in the store as well then, before anything is signed under it.
    *
-   * @throws `IdentityError` `store_*`, `key_store_locked`.
+   * @throws `IdentityError` `store_*`, `key_store_locked`; `config_invalid` for those of another trust domain.
    */
   static async load(deps: Dependencies, options: AuthoritiesOptions): Promise<Authorities> {
     const document = await deps.store.load()
     const state =
       document === undefined ? { slots: [], bundleSequence: 0 } : await slotsFromDocument(document, deps.keyWrap)
+    checkTrustDomain(state.slots, options.trustDomain)
     const authorities = new Authorities(deps, options, state)
     const slots = allowing(state.slots, options.policy)
     if (slots !== state.slots) await authorities.#replace(slots, deps.clock.now())
@@ -173,4 +174,13 @@ export class Authorities implements SigningAuthorities {
   get active(): AuthoritySlot | undefined {
     return activeOf(this.#state.slots)
   }
+}
+
+/** An authority vouches for one trust domain alone, and under another name it would vouch for both. */
+function checkTrustDomain(slots: readonly AuthoritySlot[], { id }: TrustDomain): void {
+  const other = slots.flatMap(({ certificate }) => certificate.uris).find((uri) => uri !== id)
+  if (other === undefined) return
+  const why = `the authorities in the ledger are of ${other}, and trustDomain (--trust-domain) says ${id}`
+  const wayOut = 'set it back, or begin another trust domain with a ledger of its own'
+  throw new IdentityError('config_invalid', `${why}; ${wayOut}`)
 }

@@ -56,7 +56,8 @@ export function needsLabels({ spiffeId, dnsNames, commonName = [] }: IdentityTem
 function renderSpiffeId(text: TemplateText, facts: RenderingFacts): SpiffeId {
   const rendered = render(text, facts, PATH_SEGMENT, 'a legal path segment')
   const id = parseRendered(rendered)
-  if (!id.isMemberOf(facts.trustDomain)) unrenderable('spiffeId is in another trust domain than the broker')
+  if (!id.isMemberOf(facts.trustDomain))
+    unrenderable(`spiffeId is in the trust domain ${id.trustDomain}, which is another than the broker's`)
   if (id.isReserved) {
     throw new IdentityError(
       'spiffe_id_reserved',

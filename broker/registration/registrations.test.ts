@@ -177,7 +177,7 @@ test.for([
     name: 'another trust domain',
     spec: { spiffeId: 'spiffe://partner.example/x' },
     code: 'template_unrenderable',
-    says: 'another trust domain',
+    says: 'the trust domain partner.example, which is another',
   },
   {
     name: 'a reserved ID by a fact',

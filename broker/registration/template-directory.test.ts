@@ -8,11 +8,17 @@ import { systemClock } from '../../core/runtime/system-clock.ts'
 import type { Problem } from '../../core/runtime/config.ts'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
 import { TemplateDirectory } from './template-directory.ts'
+import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 
 const yaml = (name: string, ttl = '30m') =>
   `apiVersion: countersign.dev/v1alpha1\nkind: IdentityTemplate\nmetadata: { name: ${name} }\nspec: { ttl: ${ttl} }\n`
 
-const RULES = { minTtlMs: 300_000, maxTtlMs: 86_400_000, knowsLabels: false }
+const RULES = {
+  trustDomain: TrustDomain.parse('prod.example'),
+  minTtlMs: 300_000,
+  maxTtlMs: 86_400_000,
+  knowsLabels: false,
+}
 
 let root: string
 let opened: TemplateDirectory | undefined

@@ -3,8 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readTemplateFiles } from './template-files.ts'
+import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 
-const RULES = { minTtlMs: 300_000, maxTtlMs: 86_400_000, knowsLabels: false }
+const RULES = {
+  trustDomain: TrustDomain.parse('prod.example'),
+  minTtlMs: 300_000,
+  maxTtlMs: 86_400_000,
+  knowsLabels: false,
+}
 const yaml = (ttl: string, comment = '') =>
   `apiVersion: countersign.dev/v1alpha1\nkind: IdentityTemplate\nmetadata: { name: a }\nspec: { ttl: ${ttl} }\n#${comment}\n`
 

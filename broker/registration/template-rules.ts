@@ -1,5 +1,6 @@
 import type { Problem } from '../../core/runtime/config.ts'
 import { formatDuration } from '../../core/runtime/duration.ts'
+import type { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import type { IdentityTemplate } from './identity-template.ts'
 import { asksForLabels } from './label-selector.ts'
 import { nameOf, type TemplateText } from './template-text.ts'
@@ -8,6 +9,7 @@ import { nameOf, type TemplateText } from './template-text.ts'
 export interface TemplateRules {
   readonly minTtlMs: number
   readonly maxTtlMs: number
+  readonly trustDomain: TrustDomain
   /** Whether there is an API server, which alone knows labels. */
   readonly knowsLabels: boolean
 }
@@ -17,7 +19,19 @@ export interface TemplateRules {
  * only hear of it when it starts.
  */
 export function problemsOf(template: IdentityTemplate, rules: TemplateRules): readonly Problem[] {
-  return [...ttlProblems(template, rules), ...(rules.knowsLabels ? [] : labelProblems(template))]
+  return [
+    ...trustDomainProblems(template, rules),
+    ...ttlProblems(template, rules),
+    ...(rules.knowsLabels ? [] : labelProblems(template)),
+  ]
+}
+
+/** Its trust domain is either written out or `{{ trustDomain }}` alone. */
+function trustDomainProblems({ spiffeId: [first] }: IdentityTemplate, { trustDomain }: TemplateRules): Problem[] {
+  const named = typeof first === 'string' ? /^spiffe:\/\/(?<domain>[^/]+)/.exec(first)?.groups?.['domain'] : undefined
+  if (named === undefined || named === trustDomain.toString()) return []
+  const message = `is of the trust domain ${named}, and this broker is of ${trustDomain.toString()}: write spiffe://{{ trustDomain }}/…`
+  return [{ path: 'spec.spiffeId', message }]
 }
 
 function ttlProblems({ ttlMs }: IdentityTemplate, { minTtlMs, maxTtlMs }: TemplateRules): Problem[] {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Problem } from '../../core/runtime/config.ts'
 import type { TemplateSource } from './template-source.ts'
+import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 
 /** Templates that somebody writes, and the source that follows them. */
 export interface SourceUnderTest {
@@ -10,7 +11,12 @@ export interface SourceUnderTest {
   remove(name: string): Promise<void>
 }
 
-export const RULES = { minTtlMs: 300_000, maxTtlMs: 86_400_000, knowsLabels: true }
+export const RULES = {
+  trustDomain: TrustDomain.parse('prod.example'),
+  minTtlMs: 300_000,
+  maxTtlMs: 86_400_000,
+  knowsLabels: true,
+}
 
 /** What every source of templates does, wherever they stand. */
 export function describeTemplateSource(open: (templates: Record<string, object>) => Promise<SourceUnderTest>): void {

@@ -74,7 +74,7 @@ export const ERROR_CODES = {
   object_invalid: row(
     'FAILED_PRECONDITION',
     'An object (for example an IdentityTemplate) is wrong; every problem is listed with its path.',
-    'Correct the object; the previous good one stays in force until then.',
+    'Correct the object. Until then its last good version stays in force, and where there was none, its pods are refused.',
   ),
   store_unavailable: row(
     'UNAVAILABLE',
@@ -187,7 +187,7 @@ export const ERROR_CODES = {
   template_not_matched: row(
     'PERMISSION_DENIED',
     'No IdentityTemplate selects the workload.',
-    'Write a template that selects it.',
+    'Write a template that selects it, or correct the selector of one that should: countersign explain pod.',
   ),
   template_ambiguous: row(
     'PERMISSION_DENIED',
@@ -197,7 +197,7 @@ export const ERROR_CODES = {
   template_unrenderable: row(
     'PERMISSION_DENIED',
     "The template cannot be filled from the workload's facts.",
-    'The message names the fact; a value that is no legal path segment refuses, it is never escaped.',
+    'The message names what is missing or not legal: a value is never escaped. Correct the template, or the pod.',
   ),
   spiffe_id_reserved: row(
     'PERMISSION_DENIED',

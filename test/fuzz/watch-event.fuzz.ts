@@ -4,6 +4,7 @@ import { readPod } from '../../broker/kubernetes/watched-pods.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { defineTarget, property } from './harness.ts'
 import type { Rng } from './rng.ts'
+import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 
 const OBJECT = {
   apiVersion: 'countersign.dev/v1alpha1',
@@ -34,7 +35,12 @@ const VALUES: readonly unknown[] = [
   '{{',
   'a'.repeat(5000),
 ]
-const RULES = { minTtlMs: 300_000, maxTtlMs: 86_400_000, knowsLabels: true }
+const RULES = {
+  trustDomain: TrustDomain.parse('prod.example'),
+  minTtlMs: 300_000,
+  maxTtlMs: 86_400_000,
+  knowsLabels: true,
+}
 
 /** Lines of a watch, and what is kept of the objects in them. */
 export const target = defineTarget<string>({

@@ -7,6 +7,7 @@ import type { TemplateState } from '../../../broker/registration/template-source
 import { systemRandom } from '../../../core/runtime/random.ts'
 import { systemClock } from '../../../core/runtime/system-clock.ts'
 import { serveCommands } from '../machine/remote.ts'
+import { TrustDomain } from '../../../core/spiffe/trust-domain.ts'
 
 /** What the broker does with the objects of an API server, and nothing else of it. */
 let connection: ApiConnection | undefined
@@ -24,7 +25,12 @@ const commands = {
   follow() {
     if (!connection) throw new Error('prepare first')
     began = systemClock.monotonicMs()
-    const rules = { minTtlMs: 300_000, maxTtlMs: 86_400_000, knowsLabels: true }
+    const rules = {
+      trustDomain: TrustDomain.parse('prod.example'),
+      minTtlMs: 300_000,
+      maxTtlMs: 86_400_000,
+      knowsLabels: true,
+    }
     const parts = { api: connection, clock: systemClock, random: systemRandom, onTrouble: () => {} }
     const onChange = () => statuses.changed()
     const source = new TemplateCustomResources({ ...parts, rules, onChange })

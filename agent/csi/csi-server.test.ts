@@ -46,6 +46,7 @@ const socket = () => join(root, 'registry', 'csi.countersign.dev-reg.sock')
 const made = async () => (await lstat(socket(), { bigint: true }).catch(() => undefined))?.ctimeNs
 const now = () => systemClock.now().getTime()
 const waiting = { timeoutMs: 10_000 }
+const LOOK_MS = 5_000
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'csi-server-'))
@@ -176,7 +177,9 @@ test('where the socket cannot be made anew it is tried again, and several refusa
   const registry = join(root, 'registry')
   await rm(registry, { recursive: true })
   const waits: number[] = []
-  const sleep = vi.spyOn(clock, 'sleep').mockImplementation(async (milliseconds) => {
+  const patience = clock.sleep.bind(clock)
+  const sleep = vi.spyOn(clock, 'sleep').mockImplementation(async (milliseconds, signal) => {
+    if (milliseconds === LOOK_MS) return patience(milliseconds, signal)
     waits.push(milliseconds)
     if (waits.length === 8) await mkdir(registry)
   })
@@ -187,6 +190,45 @@ test('where the socket cannot be made anew it is tried again, and several refusa
   const other = new Client(`unix:${socket()}`, credentials.createInsecure())
   await serviceClient(Registration, other, now).getInfo({}, waiting)
   other.close()
+})
+
+test('a socket that somebody has taken away is made anew, and until then kubelet knows no driver', async () => {
+  await serviceClient(Registration, client, now).notifyRegistrationStatus(
+    { pluginRegistered: true, error: '' },
+    waiting,
+  )
+  await rm(socket())
+  await vi.waitFor(async () => {
+    await clock.advance(LOOK_MS)
+    expect(driver.isRegistered()).toBe(false)
+    expect(await made()).toBeDefined()
+  })
+  const other = new Client(`unix:${socket()}`, credentials.createInsecure())
+  await serviceClient(Registration, other, now).getInfo({}, waiting)
+  other.close()
+})
+
+test('the socket of an agent that has come meanwhile is left to it, and taken over once that is gone', async () => {
+  await serviceClient(Registration, client, now).notifyRegistrationStatus(
+    { pluginRegistered: true, error: '' },
+    waiting,
+  )
+  const next = await start()
+  const its = await made()
+  await clock.advance(LOOK_MS)
+  await vi.waitFor(() => expect(driver.isRegistered()).toBe(false))
+  for (let looks = 0; looks < 3; looks += 1) await clock.advance(LOOK_MS)
+  expect(await made()).toBe(its)
+  await next.close()
+  await vi.waitFor(async () => {
+    await clock.advance(LOOK_MS)
+    expect(await made()).toBeDefined()
+  })
+  const last = await start()
+  const lasts = await made()
+  await driver.close()
+  expect(await made()).toBe(lasts)
+  await last.close()
 })
 
 test('a driver that is stopped meanwhile makes no socket', async () => {

@@ -1,8 +1,4 @@
-import { Buffer } from 'node:buffer'
-import { once } from 'node:events'
-import { chmod, rename, rm } from 'node:fs/promises'
-import { createServer, type Server as SocketServer, type Socket } from 'node:net'
-import { join } from 'node:path'
+import type { Socket } from 'node:net'
 import { type ConnectionInjector, Server, ServerCredentials } from '@grpc/grpc-js'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
@@ -13,6 +9,7 @@ import { Identity, Node } from '../../proto/gen/third_party/csi/v1/csi_pb.ts'
 import { Registration } from '../../proto/gen/third_party/pluginregistration/api_pb.ts'
 import { DRIVER_NAME, identityService } from './identity-service.ts'
 import { nodeService } from './node-service.ts'
+import { PluginSocket, type Standing } from './plugin-socket.ts'
 import { registrationService } from './registration-service.ts'
 import type { Volumes } from './volumes.ts'
 
@@ -31,9 +28,6 @@ export interface CsiServerDependencies {
   readonly log: Log
 }
 
-/** sun_path without its ending NUL; Node.js would cut a longer one short without a word. */
-const MAX_PATH_BYTES = 107
-const MAX_CONNECTIONS = 16
 const MAX_MESSAGE_BYTES = 1024 * 1024
 /** kubelet is not to be flooded by a registration that it keeps refusing. */
 const REFUSED_WAIT_MS = 10_000
@@ -45,11 +39,12 @@ const VERDICT_WAIT_MS = 180_000
 /** Without a socket kubelet reaches nobody: no pod of ours starts on this node, and none ends. */
 const RETRY_FIRST_MS = 1_000
 const RETRY_MAX_MS = 30_000
+/** Whatever has become of the socket, kubelet does not tell: it forgets the driver. */
+const LOOK_MS = 5_000
 
 /** The driver's socket: Registration, Identity and Node on one, for kubelet alone. */
 export class CsiServer {
-  readonly #path: string
-  readonly #next: string
+  readonly #socket: PluginSocket
   readonly #grpc: Server
   /** One for all listeners: the server keeps each until its own end. */
   readonly #injector: ConnectionInjector
@@ -57,22 +52,22 @@ export class CsiServer {
   readonly #stopping = new AbortController()
   readonly #connections = new Set<Socket>()
   #isRegistered = false
-  #listener: SocketServer | undefined
+  #standing: Standing = 'nothing'
   /** The socket is being made anew. */
   #again: Promise<void> | undefined
   /** What kubelet says next ends the wait for it, and the one before the socket is made anew. */
   #waiting = new AbortController()
 
   private constructor(options: CsiServerOptions, dependencies: CsiServerDependencies) {
-    const name = `${DRIVER_NAME}-reg.sock`
-    // The name is always the same: kubelet refuses a second socket that announces the same driver. It looks at no name
-    // that begins with a dot, so that the socket is whole before it is seen.
-    this.#path = join(options.pluginsRegistry, name)
-    this.#next = join(options.pluginsRegistry, `.${name}`)
     this.#dependencies = dependencies
     this.#grpc = new Server({ 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES })
     this.#injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure())
     const { volumes, log } = dependencies
+    this.#socket = new PluginSocket(
+      { folder: options.pluginsRegistry, driver: DRIVER_NAME },
+      (connection) => this.#accept(connection),
+      (error) => log.warn({ err: error }, 'the CSI socket has an error'),
+    )
     addService(this.#grpc, Identity, identityService(options.version), options.ended)
     addService(this.#grpc, Node, nodeService(options.nodeName, volumes), options.ended)
     const observer = {
@@ -86,13 +81,8 @@ export class CsiServer {
   /** Listens; kubelet finds the socket by itself. */
   static async start(options: CsiServerOptions, dependencies: CsiServerDependencies): Promise<CsiServer> {
     const server = new CsiServer(options, dependencies)
-    if (Buffer.byteLength(server.#next) > MAX_PATH_BYTES) {
-      throw new IdentityError(
-        'config_invalid',
-        `csi.pluginsRegistry is too long for a socket (${MAX_PATH_BYTES} bytes)`,
-      )
-    }
     await server.#listen()
+    void server.#look()
     return server
   }
 
@@ -110,32 +100,43 @@ export class CsiServer {
     for (const connection of this.#connections) connection.destroy()
   }
 
+  #accept(connection: Socket): void {
+    this.#connections.add(connection)
+    connection.once('close', () => this.#connections.delete(connection))
+    connection.on('error', () => {})
+    nameConnection(connection, 'kubelet')
+    this.#injector.injectConnection(connection)
+  }
+
   async #listen(): Promise<void> {
-    const listener = createServer((connection) => {
-      this.#connections.add(connection)
-      connection.once('close', () => this.#connections.delete(connection))
-      connection.on('error', () => {})
-      nameConnection(connection, 'kubelet')
-      this.#injector.injectConnection(connection)
-    })
-    listener.maxConnections = MAX_CONNECTIONS
-    // A connection that cannot be accepted (no descriptor is left) is kubelet's to make again, and does not end us.
-    listener.on('error', (error) => this.#dependencies.log.warn({ err: error }, 'the CSI socket has an error'))
-    this.#listener = listener
-    await rm(this.#next, { force: true })
-    listener.listen(this.#next)
-    await once(listener, 'listening')
-    await chmod(this.#next, 0o600)
-    // kubelet registers anew where it sees a socket go and another come.
-    await rm(this.#path, { force: true })
-    await rename(this.#next, this.#path)
+    await this.#socket.listen()
+    this.#standing = 'ours'
   }
 
   async #stopListening(): Promise<void> {
     this.#isRegistered = false
-    this.#listener?.close()
-    this.#listener = undefined
-    await rm(this.#path, { force: true })
+    await this.#socket.close()
+  }
+
+  /** Sees to it that there is a socket until the agent stops; that of another agent is left to it for as long as it stands. */
+  async #look(): Promise<void> {
+    const { clock, log } = this.#dependencies
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      await clock.sleep(LOOK_MS, signal).catch(() => {})
+      if (signal.aborted || this.#again) continue
+      const before = this.#standing
+      this.#standing = await this.#socket.standing().catch(() => before)
+      if (this.#standing === 'ours') continue
+      this.#isRegistered = false
+      // Another agent that puts its own there takes this one away first: what is seen once may be that moment.
+      if (this.#standing === 'nothing' && before === 'nothing') {
+        log.warn('the CSI socket is gone; it is made anew')
+        this.#registerAgain(0)
+      } else if (this.#standing === 'others' && before !== 'others') {
+        log.warn('another agent has put its CSI socket in the place of this one, and serves the node')
+      }
+    }
   }
 
   #asked(): void {
@@ -167,18 +168,18 @@ export class CsiServer {
   }
 
   /** kubelet may refuse more than once before the socket is made anew. */
-  #registerAgain(): void {
+  #registerAgain(waitMs = REFUSED_WAIT_MS): void {
     this.#isRegistered = false
     // What is thrown is only that the agent stops, or that kubelet has thought better of it.
-    this.#again ??= this.#makeAnew()
+    this.#again ??= this.#makeAnew(waitMs)
       .catch(() => {})
       .finally(() => (this.#again = undefined))
   }
 
-  async #makeAnew(): Promise<void> {
+  async #makeAnew(firstMs: number): Promise<void> {
     const { clock, log } = this.#dependencies
     const { signal } = this.#stopping
-    await this.#wait(REFUSED_WAIT_MS)
+    await this.#wait(firstMs)
     for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MAX_MS)) {
       try {
         await this.#stopListening()

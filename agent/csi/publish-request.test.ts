@@ -103,6 +103,23 @@ const REFUSED: [string, PublishChange, string, string][] = [
   ["another pod's folder", { volumeContext: withInfo('pod.uid', 'another') }, 'target_path_invalid', 'another pod'],
   ['an unknown attribute', { volumeContext: { ...context, spiffeId: 'x' } }, 'volume_attribute_unknown', '"spiffeId"'],
   [
+    'several mistakes at once',
+    { readonly: false, volumeContext: { ...context, one: 'x', two: 'y' } },
+    'volume_not_read_only',
+    'readOnly: true; and the volume attributes are unknown: "one", "two" (the driver takes none)',
+  ],
+  [
+    'a crowd of attributes',
+    {
+      volumeContext: {
+        ...context,
+        ...Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`x${index}`, ''])),
+      },
+    },
+    'volume_attribute_unknown',
+    '"x3" and 96 more',
+  ],
+  [
     'an attribute named __proto__',
     { volumeContext: { ...context, ['__proto__x']: 'x' } },
     'volume_attribute_unknown',

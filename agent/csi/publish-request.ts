@@ -7,7 +7,7 @@ import type {
 import type { PodRef } from '../workloads/workload.ts'
 import { own, podToken, type StringMap } from './service-account-token.ts'
 import { parseTargetPath, type TargetPath } from './target-path.ts'
-import { checkAttributes, checkFileSystem } from './volume-attributes.ts'
+import { checkWishes, notReadOnly } from './volume-attributes.ts'
 
 /** What requests are judged by. */
 export interface PublishSettings {
@@ -71,9 +71,8 @@ export function parseUnpublish(request: NodeUnpublishVolumeRequest, settings: Pu
  * @throws {@link IdentityError} what the pod's author, or the cluster's operator, is to put right.
  */
 export function parseFirstPublish(request: NodePublishVolumeRequest, settings: PublishSettings): FirstPublishRequest {
-  const publish = parsePublish(request, settings)
-  checkAttributes(request.volumeContext)
-  checkFileSystem(request.volumeCapability)
+  const publish = parseServed(request, settings)
+  checkWishes(request)
   return { ...publish, token: tokenOf(request, publish, settings) }
 }
 
@@ -83,10 +82,15 @@ export function parseFirstPublish(request: NodePublishVolumeRequest, settings: P
  * @throws {@link IdentityError} as {@link parseFirstPublish}.
  */
 export function parsePublish(request: NodePublishVolumeRequest, settings: PublishSettings): PublishRequest {
+  const publish = parseServed(request, settings)
+  if (!request.readonly) throw notReadOnly()
+  return publish
+}
+
+function parseServed(request: NodePublishVolumeRequest, settings: PublishSettings): PublishRequest {
   const reference = parsePublishReference(request, settings)
   const { volumeContext: context } = request
   if (own(context, `${INFO}ephemeral`) !== 'true') refuse('only ephemeral (inline) volumes are served')
-  if (!request.readonly) throw new IdentityError('volume_not_read_only', 'the volume must have readOnly: true')
   const pod: PodRef = {
     podUid: info(context, 'pod.uid'),
     podName: info(context, 'pod.name'),

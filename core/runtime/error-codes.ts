@@ -278,7 +278,7 @@ export const ERROR_CODES = {
   volume_attribute_unknown: row(
     'INVALID_ARGUMENT',
     'A volume attribute is not one of ours.',
-    'Remove it: the message names it, and those that are known.',
+    'Remove it from the pod: the message names it, and those that the driver takes.',
   ),
   volume_attribute_invalid: row(
     'INVALID_ARGUMENT',

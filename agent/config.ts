@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { duration, parseConfig, readConfigFile } from '../core/runtime/config.ts'
+import { type Problem, checkValue, describeProblems, duration, readConfigFile } from '../core/runtime/config.ts'
 import { IdentityError } from '../core/runtime/errors.ts'
 import { TrustDomain } from '../core/spiffe/trust-domain.ts'
 
@@ -104,15 +104,27 @@ export type ConfigDocument = Readonly<Record<string, unknown>>
 /**
  * Reads the file, if there is one, lays `flags` over it, and checks the whole.
  *
+ * @param flagOf which flag stands for a setting.
  * @throws {@link IdentityError} `config_invalid`, with every problem.
  */
-export function readAgentConfig(file: string | undefined, flags: ConfigDocument): AgentConfig {
+export function readAgentConfig(
+  file: string | undefined,
+  flags: ConfigDocument,
+  flagOf: (setting: string) => string | undefined = () => undefined,
+): AgentConfig {
   const document = file === undefined ? {} : readConfigFile(file, z.record(z.string(), z.unknown()))
   const merged = Object.entries(flags).reduce<ConfigDocument>((before, [key, value]) => {
     const sections = isSection(before[key]) && isSection(value)
     return { ...before, [key]: sections ? { ...(before[key] as object), ...(value as object) } : value }
   }, document)
-  return parseConfig(JSON.stringify(merged), agentConfigSchema, file ?? 'the flags')
+  const result = checkValue(merged, agentConfigSchema)
+  if ('value' in result) return result.value
+  // Whoever wrote no file knows settings by their flags.
+  const named = (problem: Problem) => {
+    const flag = file === undefined ? flagOf(problem.path) : undefined
+    return flag === undefined ? problem : { ...problem, path: `${flag} (${problem.path})` }
+  }
+  throw new IdentityError('config_invalid', describeProblems(file ?? 'the flags', result.problems.map(named)))
 }
 
 function isSection(value: unknown): boolean {

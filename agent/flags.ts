@@ -41,6 +41,12 @@ ${flagLines([
   ['help, -h', 'this text'],
 ])}`
 
+/** The flag that stands for a setting, as it is written. */
+export function flagOf(setting: string): string | undefined {
+  const found = Object.entries(FLAGS).find(([, [name]]) => name === setting)
+  return found && `--${found[0]}`
+}
+
 /** @throws {@link IdentityError} `config_invalid` for what is no flag of ours. */
 export function parseCommandLine(args: readonly string[]): CommandLine {
   const strings = Object.fromEntries(Object.keys(FLAGS).map((flag) => [flag, { type: 'string' as const }]))
@@ -57,8 +63,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     throw new IdentityError('config_invalid', `${(error as Error).message}\n${USAGE}`)
   }
   const [command, file, ...more] = parsed.positionals
-  if ((command !== undefined && command !== 'config-check') || more.length > 0)
-    throw new IdentityError('config_invalid', USAGE)
+  if (command !== undefined && command !== 'config-check')
+    throw new IdentityError('config_invalid', `${command} is no command; config-check is\n${USAGE}`)
+  if (more.length > 0) throw new IdentityError('config_invalid', `config-check takes one file\n${USAGE}`)
   const values: Readonly<Record<string, string | boolean | undefined>> = parsed.values
   const config = values['config']
   return {

@@ -40,7 +40,8 @@ async function settings(output: string): Promise<string[]> {
 
 test.for([
   { name: 'a flag that is none', args: ['--nope'], says: /'--nope'[^]*usage: agent/ },
-  { name: 'a command that is none', args: ['walk'], says: /usage: agent/ },
+  { name: 'a command that is none', args: ['walk'], says: /walk is no command[^]*usage: agent/ },
+  { name: 'nothing', args: [], says: /--trust-domain \(trustDomain\): is required/ },
   { name: 'too few settings', args: ['--trust-domain', 'dev.example'], says: /^config_invalid: [^]*broker: / },
   { name: 'a file that is not there', args: ['--config', '/no/such/file'], says: /no\/such\/file/ },
 ])('$name ends with 2 and the reason', ({ args, says }) => {

@@ -5,7 +5,7 @@ import { systemRandom } from '../core/runtime/random.ts'
 import { systemClock } from '../core/runtime/system-clock.ts'
 import { startAgent } from './agent.ts'
 import { type AgentConfig, readAgentConfig } from './config.ts'
-import { parseCommandLine, USAGE } from './flags.ts'
+import { flagOf, parseCommandLine, USAGE } from './flags.ts'
 
 keepMemoryOutOfCoreDumps()
 
@@ -13,7 +13,7 @@ keepMemoryOutOfCoreDumps()
 function asked(args: readonly string[]): AgentConfig | string {
   const { command, configFile, settings } = parseCommandLine(args)
   if (command === 'help') return USAGE
-  const config = readAgentConfig(configFile, settings)
+  const config = readAgentConfig(configFile, settings, flagOf)
   return command === 'config-check' ? `${configFile ?? 'the flags'}: ok` : config
 }
 

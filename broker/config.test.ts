@@ -128,10 +128,14 @@ describe('the command line', () => {
   })
 
   test.for([
-    { name: 'nothing', args: [], says: 'usage' },
+    { name: 'nothing', args: [], says: '--trust-domain and --data are needed\nusage' },
     { name: 'an unknown flag', args: ['--nope'], says: "'--nope'" },
     { name: 'a file and flags together', args: ['--config', 'x', ...flags], says: '--config stands alone' },
-    { name: 'a word that is no command', args: ['serve'], says: 'usage' },
+    {
+      name: 'a word that is no command',
+      args: ['serve'],
+      says: 'serve is no command; config-check and uninstall-check are\nusage',
+    },
     { name: 'a file that is not there', args: ['--config', '/nonexistent'], says: 'ENOENT' },
     { name: 'flags that do not fit', args: flags, says: 'attestation: without kubernetes' },
   ])('refuses $name', ({ args, says }) => {

@@ -69,13 +69,19 @@ export function readCommand(args: readonly string[]): Command {
   }
   if (positionals[0] === 'uninstall-check' && positionals.length === 1)
     return { uninstallCheck: uninstallCheckOf(values) }
-  if (positionals.length > 0) throw new IdentityError('config_invalid', USAGE)
+  if (positionals.length > 0) throw unusable(positionals)
   const { config, help: _help, ...flags } = values
   if (config === undefined) return { run: configOfFlags(flags) }
   if (Object.keys(flags).length > 0) {
     throw new IdentityError('config_invalid', `--config stands alone; set the rest in the file\n${USAGE}`)
   }
   return { run: readBrokerConfig(config) }
+}
+
+function unusable([command = '']: readonly string[]): IdentityError {
+  const takes = { 'config-check': 'takes one file', 'uninstall-check': 'takes flags alone' }[command]
+  const why = takes ?? 'is no command; config-check and uninstall-check are'
+  return new IdentityError('config_invalid', `${command} ${why}\n${USAGE}`)
 }
 
 function parse(args: readonly string[]) {
@@ -87,7 +93,8 @@ function parse(args: readonly string[]) {
 }
 
 function uninstallCheckOf({ kubeconfig, undo, ...others }: ReturnType<typeof parse>['values']): UninstallCheckOptions {
-  if (Object.keys(others).length > 0) throw new IdentityError('config_invalid', USAGE)
+  const [other] = Object.keys(others)
+  if (other) throw new IdentityError('config_invalid', `--${other} is not for uninstall-check\n${USAGE}`)
   return { kubeconfig, undo }
 }
 
@@ -98,8 +105,9 @@ function configOfFlags(flags: Flags): BrokerConfig {
   const { data, jwks, kubeconfig, 'issuance-rate': issuanceRate } = flags
   // A load test asks for more than a node and a pod ever do.
   const rate = issuanceRate === undefined ? {} : { burst: Number(issuanceRate), perSecond: Number(issuanceRate) }
-  if (data === undefined || flags['trust-domain'] === undefined || flags.undo !== undefined)
-    throw new IdentityError('config_invalid', USAGE)
+  if (data === undefined || flags['trust-domain'] === undefined)
+    throw new IdentityError('config_invalid', `without --config, --trust-domain and --data are needed\n${USAGE}`)
+  if (flags.undo !== undefined) throw new IdentityError('config_invalid', `--undo is for uninstall-check\n${USAGE}`)
   const document = {
     trustDomain: flags['trust-domain'],
     listen: flags.listen ?? '127.0.0.1:0',

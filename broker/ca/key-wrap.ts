@@ -61,7 +61,14 @@ export class KeyWrap {
     if (text.length > MAX_FILE_CHARACTERS || !/^[A-Za-z0-9+/]+={0,2}\s*$/.test(text)) {
       throw new IdentityError('key_store_locked', `${where} does not hold base64 of ${KEY_BYTES} bytes`)
     }
-    return new KeyWrap(Buffer.from(text, 'base64'))
+    const key = Buffer.from(text, 'base64')
+    if (key.length !== KEY_BYTES) {
+      throw new IdentityError(
+        'key_store_locked',
+        `${where} holds ${key.length} bytes in base64; ${KEY_BYTES} are needed`,
+      )
+    }
+    return new KeyWrap(key)
   }
 
   seal(text: string): Promise<string> {

@@ -129,8 +129,10 @@ async function start(config: BrokerConfig, environment: BrokerEnvironment, lifec
   lifecycle.signal.addEventListener('abort', () => readiness.stopping(), { once: true })
   log.info(
     { address: api.address, adminPort, operationsPort: operations.port, trustDomain: config.trustDomain.toString() },
-    'ready',
+    'started',
   )
+  const reasons = readiness.reasons()
+  if (reasons.length > 0) log.warn({ reasons }, 'not ready yet')
   return {
     address: api.address,
     port: api.port,

@@ -18,7 +18,7 @@ test('starts by flags alone, says where it listens, and stops on SIGTERM', async
   let ready: { address: string; operationsPort: number; trustDomain: string } | undefined
   for await (const line of createInterface({ input: child.stderr })) {
     const entry = JSON.parse(line) as NonNullable<typeof ready> & { msg: string }
-    if (entry.msg !== 'ready') continue
+    if (entry.msg !== 'started') continue
     ready = entry
     break
   }

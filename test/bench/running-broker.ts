@@ -48,7 +48,7 @@ export async function startBroker(
     ],
     core,
   )
-  const { address, operationsPort } = await process.until(({ msg }) => msg === 'ready', 30_000)
+  const { address, operationsPort } = await process.until(({ msg }) => msg === 'started', 30_000)
   return {
     process,
     address: String(address),

@@ -58,7 +58,7 @@ export class BrokerProcess {
   /** Starts it, and returns once it serves. */
   async start(): Promise<void> {
     await this.startWithoutWaiting()
-    const { address, adminPort, operationsPort } = await this.program.until(({ msg }) => msg === 'ready')
+    const { address, adminPort, operationsPort } = await this.program.until(({ msg }) => msg === 'started')
     this.#ports.node = Number(String(address).split(':').at(-1))
     this.#ports.admin = Number(adminPort)
     this.#ports.operations = Number(operationsPort)

@@ -54,7 +54,7 @@ async function brokerStep({ world, run, report }: Stage): Promise<string> {
     ...['--default-ttl', TTL, '--min-ttl', '5s', '--max-ttl', '1h'],
     ...['--authority-lifetime', '4h'],
   ])
-  const ready = await broker.until(({ msg }) => msg === 'ready')
+  const ready = await broker.until(({ msg }) => msg === 'started')
   const record = await auditRecord(
     ledgerOf(world),
     ({ event, kind }) => event === 'issuance_intended' && kind === 'broker',

@@ -6,6 +6,9 @@ import { methodDefinition } from './grpc-method.ts'
 import { TooManyParts, WholeMessages } from './whole-messages.ts'
 
 const ENCODING = 'grpc-encoding'
+/** Octets of all header fields of a call, as RFC 9113 §6.5.2 counts them. A token of an operator is the longest part. */
+const MAX_HEADER_OCTETS = 24 * 1024
+const OCTETS_PER_FIELD = 32
 /** Messages of a stream that grpc-js is given at a time. */
 const MOST_AT_ONCE = 64
 
@@ -23,6 +26,8 @@ export interface MessageBounds {
  *
  * - A call with one request has one: what comes behind it is the end of the connection, as are too many parts.
  * - grpc-js gets whole messages, and those of a stream a few at a time; it reads on once it has passed them on.
+ * - Header fields have an end. HTTP/2 in Node takes 128 of them, and one octet may stand for 4 KiB (RFC 7541 §6.1): a call of
+ *   200 octets had half a megabyte, kept for as long as it was open.
  * - No message is inflated. grpc-js answers UNIMPLEMENTED, as the standard has it for an encoding that a server does not
  *   know (gRPC compression, "Test cases" 3); nobody of ours sends any.
  */
@@ -31,6 +36,11 @@ export function boundMessages(http2Server: EventEmitter, { service, maxMessageBy
     service.methods.map(methodDefinition).flatMap(({ path, requestStream }) => (requestStream ? [path] : [])),
   )
   http2Server.prependListener('stream', (stream: BoundStream, headers: IncomingHttpHeaders) => {
+    if (octetsOf(headers) > MAX_HEADER_OCTETS) {
+      // Of a call without any, grpc-js makes a refusal at once; it would not bear a stream that is gone before it sees it.
+      for (const name of Object.keys(headers)) delete headers[name]
+      process.nextTick(refuse, stream)
+    }
     const encoding = headers[ENCODING]
     if (encoding !== undefined && encoding !== 'identity')
       headers[ENCODING] = `${String(encoding).slice(0, 32)}, which is not taken`
@@ -39,6 +49,12 @@ export function boundMessages(http2Server: EventEmitter, { service, maxMessageBy
     // One function for all streams: one of its own would keep each of them until the old generation is collected.
     stream.push = pushWhole
   })
+}
+
+function octetsOf(headers: IncomingHttpHeaders): number {
+  let octets = 0
+  for (const name of Object.keys(headers)) octets += name.length + String(headers[name]).length + OCTETS_PER_FIELD
+  return octets
 }
 
 const MESSAGES = Symbol('messages')

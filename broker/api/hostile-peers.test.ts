@@ -137,6 +137,19 @@ test('a call with one request has one: what comes behind it ends the connection'
   await once(session, 'close')
 })
 
+test('header fields have an end, so that few octets cannot stand for many', async () => {
+  const running = await broker()
+  const fields = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`x-${index}`, 'x'.repeat(3_000)]))
+  const session = await strangersSession(running)
+  const served = session.request({ ...ATTEST, ...fields(7) }, { endStream: true })
+  const [headers] = (await once(served, 'response')) as [IncomingHttpHeaders]
+  expect(headers[':status']).toBe(200)
+  session.request({ ...ATTEST, ...fields(9) }, { endStream: false }).on('error', () => {})
+  // Its age would end it without a word.
+  expect(await Promise.race([once(session, 'goaway'), once(session, 'close')])).not.toEqual([])
+})
+
 test('what is compressed is not taken', async () => {
   const session = await strangersSession(await broker())
   const request = session.request({ ...ATTEST, 'grpc-encoding': 'gzip' }, { endStream: false })

@@ -87,13 +87,13 @@ export async function startAdminApi(config: BrokerConfig, parts: Parts): Promise
   const connections: AdminConnections = new AdminConnections({
     clock,
     bundle: () => serving.authorities.authorities.bundle,
-    inject: (socket) => endpoint.inject(socket),
+    inject: (socket, wire) => endpoint.inject(socket, wire),
     maxConnections: admin.maxConnections,
   })
   const listener = await TlsListener.listen(serving.identity.current, {
     ...admin.listen,
     limits: { maxConnections: 4 * admin.maxConnections, ...HANDSHAKES },
-    accept: (socket, chain) => connections.accept(socket, chain),
+    accept: (...accepted) => connections.accept(...accepted),
     onRefused: (reason) => metrics.countersign_broker_connections_refused_total.inc({ reason }),
     onError: (error) => log.error({ err: error }, 'a connection of an operator could not be accepted'),
     clock,

@@ -28,7 +28,7 @@ export const BROKER_METRICS = {
   countersign_broker_connections: { kind: 'gauge', help: 'TLS connections that are open.' },
   countersign_broker_connections_refused_total: {
     kind: 'counter',
-    help: 'Connections that came to nothing, by reason (handshake, timeout, protocol, limit, certificate).',
+    help: 'Connections that came to nothing, by reason (handshake, timeout, protocol, limit, certificate, flood).',
     labels: ['reason'],
   },
   countersign_broker_admin_connections: { kind: 'gauge', help: 'Connections of operators that are open.' },

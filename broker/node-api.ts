@@ -70,7 +70,7 @@ export async function startNodeApi(
   const connections: Connections = new Connections({
     clock,
     bundle,
-    inject: (socket, kind) => (kind === 'agent' ? forAgents : forStrangers).inject(socket),
+    inject: (socket, kind, wire) => (kind === 'agent' ? forAgents : forStrangers).inject(socket, wire),
     maxAnonymous,
     onSucceeded: (nodeName) => hub.forget(nodeName),
     onJudged: (caller, peer) => judged(caller, peer, parts, refusals),
@@ -80,7 +80,7 @@ export async function startNodeApi(
     host,
     port,
     limits: { maxConnections, maxHandshakes, maxHandshakesPerAddress, handshakeTimeoutMs: handshakeTimeout },
-    accept: (socket, chain) => connections.accept(socket, chain),
+    accept: (...accepted) => connections.accept(...accepted),
     onRefused: (reason) => metrics.countersign_broker_connections_refused_total.inc({ reason }),
     onError: (error) => log.error({ err: error }, 'a connection could not be accepted'),
     clock,

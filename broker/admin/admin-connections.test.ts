@@ -41,7 +41,7 @@ beforeEach(async () => {
       host: '127.0.0.1',
       port: 0,
       limits: { maxConnections: 100, maxHandshakes: 100, maxHandshakesPerAddress: 100, handshakeTimeoutMs: 5_000 },
-      accept: (socket, chain) => connections.accept(socket, chain),
+      accept: (...accepted) => connections.accept(...accepted),
       onRefused: () => {},
       onError: () => {},
       clock,

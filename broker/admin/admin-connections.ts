@@ -2,6 +2,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../../core/runtime/clock.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { nameConnection } from '../../proto/named-connection.ts'
+import type { Wire } from '../api/flood-watch.ts'
 import { PeerSlots } from '../api/peer-slots.ts'
 import { type AdminPeer, judgeAdminPeer } from './admin-peer.ts'
 
@@ -14,7 +15,7 @@ interface Dependencies {
   readonly clock: Clock
   readonly bundle: () => X509Bundle
   /** Hands the connection to the gRPC server. */
-  readonly inject: (socket: TLSSocket) => void
+  readonly inject: (socket: TLSSocket, wire: Wire) => void
   /** At a time; where there is no place left, one of the address that has most of them gives way. */
   readonly maxConnections: number
 }
@@ -42,7 +43,7 @@ export class AdminConnections {
     return peer
   }
 
-  accept(socket: TLSSocket, chain: readonly Uint8Array[]): void {
+  accept(socket: TLSSocket, chain: readonly Uint8Array[], wire: Wire): void {
     const { clock, bundle, inject } = this.#deps
     const victim = this.#slots.take(socket, socket.remoteAddress)
     socket.once('close', () => this.#slots.release(socket))
@@ -60,7 +61,7 @@ export class AdminConnections {
     })
     void this.#destroyIn(SILENT_MS, socket, AbortSignal.any([used.signal, closed.signal]))
     void this.#destroyIn(LIFE_MS, socket, closed.signal)
-    inject(socket)
+    inject(socket, wire)
   }
 
   async #destroyIn(milliseconds: number, socket: TLSSocket, unless: AbortSignal): Promise<void> {

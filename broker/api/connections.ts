@@ -4,6 +4,7 @@ import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { nameConnection } from '../../proto/named-connection.ts'
 import { Expiries } from '../sync/expiries.ts'
 import { type Caller, judgeCaller, refused } from './caller.ts'
+import type { Wire } from './flood-watch.ts'
 import { NodeSuccession } from './node-succession.ts'
 import { PeerSlots } from './peer-slots.ts'
 
@@ -18,7 +19,7 @@ interface Dependencies {
   readonly clock: Clock
   readonly bundle: () => X509Bundle
   /** Hands the connection to the gRPC server for callers of its kind. */
-  readonly inject: (socket: TLSSocket, kind: Caller['kind']) => void
+  readonly inject: (socket: TLSSocket, kind: Caller['kind'], wire: Wire) => void
   /** Another node bears the name now: what the one before it said of itself is not its own. */
   readonly onSucceeded: (nodeName: string) => void
   /** Hears of each connection: who it is. */
@@ -58,7 +59,7 @@ export class Connections {
     return this.#callers.size
   }
 
-  accept(socket: TLSSocket, chain: readonly Uint8Array[]): void {
+  accept(socket: TLSSocket, chain: readonly Uint8Array[], wire: Wire): void {
     const { clock, inject, onJudged } = this.#deps
     const address = socket.remoteAddress ?? 'unknown'
     const caller = this.#judge(chain)
@@ -76,7 +77,7 @@ export class Connections {
       this.#certificateEnds.delete(socket)
       this.#strangersEnds.delete(socket)
     })
-    inject(socket, caller.kind)
+    inject(socket, caller.kind, wire)
   }
 
   #judge(chain: readonly Uint8Array[]): Caller {

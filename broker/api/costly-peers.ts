@@ -13,7 +13,7 @@ const KEPT_OUT_MS = 30_000
 const MAX_ADDRESSES = 4096
 
 /**
- * Addresses whose handshakes have been dear. OpenSSL verifies whatever chain a client sends before anybody else sees it,
+ * Addresses whose handshakes have been dear, or that flood. OpenSSL verifies whatever chain a client sends before anybody else sees it,
  * up to 430 ms of the main thread for 80 certificates with keys made for it, and nothing in Node limits that. What can
  * be done is to let such a peer do it once.
  */
@@ -45,6 +45,11 @@ export class CostlyPeers {
     const isLarge = chain.reduce((bytes, { length }) => bytes + length, 0) > LARGE_HANDSHAKE_BYTES
     if (isLarge || isCostly(chain)) this.#add(peer, FAILURES_ALLOWED)
     return !isLarge
+  }
+
+  /** A connection on which more came than is of use to anybody. */
+  flooded(peer: string | undefined): void {
+    this.#add(peer, FAILURES_ALLOWED)
   }
 
   #add(peer: string | undefined, failures: number): void {

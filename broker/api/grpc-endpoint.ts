@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { addService, type EndedCall, type Handlers } from '../../proto/grpc-server.ts'
 import { InjectedConnections } from '../../proto/injected-connection.ts'
+import { type FloodLimits, FloodWatch, type Wire } from './flood-watch.ts'
 
 export interface EndpointLimits {
   /** Largest message taken. */
@@ -12,14 +13,31 @@ export interface EndpointLimits {
   readonly maxStreams: number
   /** What HTTP/2 may hold for one connection, in millions of bytes. grpc-js by itself sets no limit. */
   readonly sessionMegabytes: number
+  /** What one connection may bring in all; where there is no limit, nobody looks. */
+  readonly flood?: FloodLimits
 }
 
 /** A full batch of usual tokens and requests is below 200 KiB; an agent has one stream and four calls at a time. */
 export const FOR_AGENTS: EndpointLimits = { maxMessageBytes: 1024 * 1024, maxStreams: 8, sessionMegabytes: 16 }
 /** Questions are short; a token is the longest part of them. */
-export const FOR_OPERATORS: EndpointLimits = { maxMessageBytes: 64 * 1024, maxStreams: 16, sessionMegabytes: 4 }
-/** Who has no certificate yet has one thing to say: a token and a request for a certificate, of 16 KiB each at most. */
-export const FOR_STRANGERS: EndpointLimits = { maxMessageBytes: 40 * 1024, maxStreams: 2, sessionMegabytes: 1 }
+export const FOR_OPERATORS: EndpointLimits = {
+  maxMessageBytes: 64 * 1024,
+  maxStreams: 16,
+  sessionMegabytes: 4,
+  // One of them may ask 20 times a second, with a token of 1 to 4 KiB each time.
+  flood: { bytes: { burst: 1024 * 1024, perSecond: 128 * 1024 }, streams: { burst: 256, perSecond: 50 } },
+}
+/**
+ * Who has no certificate yet has one thing to say: a token and a request for a certificate, of 16 KiB each at most. But an
+ * agent whose certificate is not believed any more is a stranger too, and may have sent all its batches, of 50 pods each,
+ * before it hears of that.
+ */
+export const FOR_STRANGERS: EndpointLimits = {
+  maxMessageBytes: 40 * 1024,
+  maxStreams: 2,
+  sessionMegabytes: 1,
+  flood: { bytes: { burst: 1024 * 1024, perSecond: 64 * 1024 }, streams: { burst: 32, perSecond: 2 } },
+}
 
 interface Dependencies<S extends DescService> {
   readonly service: S
@@ -35,6 +53,7 @@ const KEEPALIVE_TIMEOUT_MS = 20_000
 export class GrpcEndpoint<S extends DescService> {
   readonly #server: Server
   readonly #injected: InjectedConnections
+  readonly #floods: FloodWatch | undefined
   #open = 0
   #onIdle: () => void = () => {}
 
@@ -50,15 +69,17 @@ export class GrpcEndpoint<S extends DescService> {
     })
     addService(this.#server, service, handlers, ended)
     this.#injected = new InjectedConnections(this.#server, clock, { service, maxMessageBytes: limits.maxMessageBytes })
+    this.#floods = limits.flood && new FloodWatch(clock, limits.flood)
   }
 
-  inject(socket: TLSSocket): void {
+  inject(socket: TLSSocket, wire: Wire): void {
     this.#open += 1
     socket.once('close', () => {
       this.#open -= 1
       if (this.#open === 0) this.#onIdle()
     })
-    this.#injected.inject(socket)
+    const session = this.#injected.inject(socket)
+    this.#floods?.watch(socket, wire, session)
   }
 
   /** Takes no new calls, lets those that are running end for `graceMs`, and then ends what is left. */

@@ -5,6 +5,7 @@ import type { Clock } from '../../core/runtime/clock.ts'
 import { pemEncode } from '../../core/pki/pem.ts'
 import { cannotListen } from '../../core/runtime/listening.ts'
 import { CostlyPeers } from './costly-peers.ts'
+import type { Wire } from './flood-watch.ts'
 import { PeerSlots } from './peer-slots.ts'
 import { isErrno } from './socket-error.ts'
 
@@ -31,9 +32,9 @@ export interface ListenerOptions {
   readonly port: number
   readonly limits: ListenerLimits
   /** A connection whose peer has proven `chain` (DER, leaf first; empty without one). Nothing has been read from it. */
-  readonly accept: (socket: TLSSocket, chain: readonly Uint8Array[]) => void
+  readonly accept: (socket: TLSSocket, chain: readonly Uint8Array[], wire: Wire) => void
   /** A connection that came to nothing, and why in one word. */
-  readonly onRefused: (reason: 'handshake' | 'timeout' | 'protocol' | 'limit' | 'certificate') => void
+  readonly onRefused: (reason: 'handshake' | 'timeout' | 'protocol' | 'limit' | 'certificate' | 'flood') => void
   /** The listener could not take a connection, for want of descriptors say. It listens on. */
   readonly onError: (error: Error) => void
   readonly clock: Clock
@@ -112,6 +113,7 @@ export class TlsListener {
     })
     this.#tcp.on('drop', () => onRefused('limit'))
     this.#server.on('secureConnection', (socket) => {
+      const peer = socket.remoteAddress
       const below = raw.get(nameOf(socket))
       if (below) {
         this.#handshakes.release(below)
@@ -125,7 +127,17 @@ export class TlsListener {
         return
       }
       const chain = peerChain(socket)
-      if (costly.proved(socket.remoteAddress, chain)) return accept(socket, chain)
+      const flooded = () => {
+        costly.flooded(peer)
+        onRefused('flood')
+      }
+      const wire = {
+        get bytesRead() {
+          return below?.bytesRead ?? 0
+        },
+        flooded,
+      }
+      if (costly.proved(peer, chain)) return accept(socket, chain, wire)
       onRefused('certificate')
       socket.destroy()
     })

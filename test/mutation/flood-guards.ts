@@ -123,4 +123,28 @@ export const FLOOD_GUARDS: readonly Guard[] = [
     test: 'broker/api/hostile-peers.test.ts',
     title: 'header fields have an end, so that few octets cannot stand for many',
   },
+  {
+    invariant: 'broker: what a stranger sends besides requests has an end',
+    file: 'broker/api/flood-watch.ts',
+    find: 'if (since > 0 && watched.bytes.take(since) > 0) ',
+    replace: 'if (since < 0) ',
+    test: 'broker/api/flood-watch.test.ts',
+    title: 'ends its connection beyond a limit, and keeps its address out for a while; another is served',
+  },
+  {
+    invariant: 'broker: and is counted below TLS',
+    file: 'broker/api/tls-listener.ts',
+    find: 'return below?.bytesRead ?? 0',
+    replace: 'return socket.bytesRead',
+    test: 'broker/api/flood-watch.test.ts',
+    title: 'counts as it comes on the wire, whatever is left of it once TLS has read it',
+  },
+  {
+    invariant: 'broker: a stranger opens so many streams',
+    file: 'broker/api/flood-watch.ts',
+    find: 'if (streams.take() > 0) ',
+    replace: 'if (streams.take() < 0) ',
+    test: 'broker/api/flood-watch.test.ts',
+    title: 'streams that are opened and reset end the connection before anybody looks',
+  },
 ]

@@ -87,6 +87,12 @@ async function send(socket: TLSSocket, frames: readonly Buffer[]): Promise<void>
   await answered
 }
 
+/** Sends a frame of so many octets, each in a record of TLS 1.3, which has 22 of its own (RFC 8446 §5.2). */
+async function inRecords(socket: TLSSocket, octets: number): Promise<void> {
+  socket.write(frame(UNKNOWN, 0, 0, Buffer.alloc(octets)).subarray(0, 9))
+  for (let count = 0; count < octets; count += 1) await new Promise((sent) => socket.write(Buffer.alloc(1), sent))
+}
+
 const isClosed = (socket: TLSSocket) => vi.waitFor(() => expect(socket.closed).toBe(true))
 
 const FLOODER = '127.0.0.2'
@@ -112,9 +118,16 @@ describe('what a stranger sends besides requests', () => {
     await send(flooding, [FLOOD.subarray(0, 1_032 * 1_009)])
     await clock.advance(LOOK_EVERY_MS)
     expect(flooding.closed).toBe(false)
-    // The 900 octets in as many records of TLS 1.3, each with 22 of its own (RFC 8446 §5.2).
-    flooding.write(frame(UNKNOWN, 0, 0, Buffer.alloc(900)).subarray(0, 9))
-    for (let count = 0; count < 900; count += 1) await new Promise((resume) => flooding.write(Buffer.alloc(1), resume))
+    await inRecords(flooding, 900)
+    await send(flooding, [])
+    await clock.advance(LOOK_EVERY_MS)
+    await isClosed(flooding)
+    expect(refused).toEqual(['flood'])
+  })
+
+  test('may be little, but not made of nothing but records of TLS', async () => {
+    const flooding = await open(FLOODER)
+    await inRecords(flooding, 1_600)
     await send(flooding, [])
     await clock.advance(LOOK_EVERY_MS)
     await isClosed(flooding)
@@ -150,5 +163,9 @@ test('an agent whose certificate is not believed any more sends what it has, and
     await vi.waitFor(() => expect(attested).toBe(count))
   }
   await clock.advance(LOOK_EVERY_MS)
-  expect([honest.closed, refused]).toEqual([false, []])
+  expect(honest.closed).toBe(false)
+  honest.destroy()
+  await isClosed(honest)
+  expect((await open(OTHER)).closed).toBe(false)
+  expect(refused).toEqual([])
 })

@@ -13,9 +13,9 @@ const KEPT_OUT_MS = 30_000
 const MAX_ADDRESSES = 4096
 
 /**
- * Addresses whose handshakes have been dear, or that flood. OpenSSL verifies whatever chain a client sends before anybody else sees it,
- * up to 430 ms of the main thread for 80 certificates with keys made for it, and nothing in Node limits that. What can
- * be done is to let such a peer do it once.
+ * Addresses whose handshakes have been dear, or that flood. OpenSSL verifies whatever chain a client sends before anybody
+ * else sees it, up to 430 ms of the main thread for 80 certificates with keys made for it, and nothing in Node limits
+ * that. What can be done is to let such a peer do it once.
  */
 export class CostlyPeers {
   readonly #clock: Clock

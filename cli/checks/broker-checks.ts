@@ -3,6 +3,7 @@ import type { GetStatusResponse } from '../../proto/gen/countersign/admin/v1/adm
 import { type Check, count, fail, type Finding, judged, pass, skip, valueOf, type Verdict, warn } from './check.ts'
 import type { InstalledFacts } from './facts.ts'
 import type { PodFact } from './pod-fact.ts'
+import { unscheduledRemedy } from './storage.ts'
 
 /** The largest difference between two clocks that certificates back-dated by a minute bear. */
 const MAX_SKEW_MS = 30_000
@@ -114,10 +115,14 @@ function asked(status: InstalledFacts['status'], judge: (status: GetStatusRespon
 export function troubled(pods: readonly PodFact[]): Finding[] {
   return pods
     .filter(({ isReady, isBeingDeleted }) => !isReady && !isBeingDeleted)
-    .map(({ namespace, name, phase, problems }) => ({
-      subject: `${namespace}/${name}`,
-      reason: problems.length > 0 ? problems.join('; ') : `${phase}, not ready`,
-    }))
+    .map((pod) => {
+      const { namespace, name, node, phase, problems } = pod
+      return {
+        subject: `${namespace}/${name}`,
+        reason: problems.length > 0 ? problems.join('; ') : `${phase}, not ready`,
+        remedy: node === '' && problems.length > 0 ? unscheduledRemedy(pod) : undefined,
+      }
+    })
 }
 
 function logsOf(name: string): string {

@@ -48,6 +48,11 @@ export interface CrdFact {
   readonly isEstablished: boolean
 }
 
+export interface StorageClassFact {
+  readonly name: string
+  readonly isDefault: boolean
+}
+
 /** A Deployment or DaemonSet. */
 export interface WorkloadFact {
   readonly name: string
@@ -98,6 +103,7 @@ export interface PreFacts {
   readonly csiDriver: Read<CsiDriverFact | undefined>
   readonly crds: Read<readonly CrdFact[]>
   readonly namespaces: Read<readonly NamespaceFact[]>
+  readonly storageClasses: Read<readonly StorageClassFact[]>
   readonly clusterTrustBundles: Read<boolean>
 }
 

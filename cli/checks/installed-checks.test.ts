@@ -191,6 +191,27 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'ImagePullBackOff: no such image',
   ],
   [
+    'a broker whose ledger has no volume',
+    'broker-deployment',
+    {
+      brokerDeployment: { value: { name: 'b', desired: 1, ready: 0 } },
+      brokerPods: {
+        value: [
+          pod({
+            namespace: 'countersign-system',
+            node: '',
+            claims: ['countersign-ledger'],
+            problems: ['not scheduled: pod has unbound immediate PersistentVolumeClaims'],
+          }),
+        ],
+      },
+    },
+    'fail',
+    'kubectl -n countersign-system describe pvc countersign-ledger',
+    'is-default-class=true',
+    'persistence.storageClass=NAME',
+  ],
+  [
     'a broker that cannot be reached',
     'broker-reachable',
     { status: unreachable('port 8444: connection refused') },

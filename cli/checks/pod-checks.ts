@@ -1,6 +1,7 @@
 import { type Check, count, fail, type Finding, judged, pass, warn } from './check.ts'
 import type { InstalledFacts, WaitingPod } from './facts.ts'
 import { mountFailure } from './mount-failure.ts'
+import { unscheduledRemedy } from './storage.ts'
 
 /** Pods that should have an identity. */
 export const POD_CHECKS: readonly Check<InstalledFacts>[] = [
@@ -38,7 +39,7 @@ export function judgePod({ pod, mountFailures, explained }: WaitingPod): Finding
     return {
       subject,
       reason: pod.problems[0] ?? 'not scheduled yet',
-      remedy: pod.problems.length > 0 ? 'Make room for it, or change what it asks of a node.' : undefined,
+      remedy: pod.problems.length > 0 ? unscheduledRemedy(pod) : undefined,
     }
   const writable = pod.volumes.find(({ readOnly }) => !readOnly)
   if (writable)

@@ -15,6 +15,7 @@ test('what is kept of a pod', () => {
           { name: 'second', csi: { driver: DRIVER, volumeAttributes: { a: 'b' } } },
           { name: 'secrets', csi: { driver: 'secrets-store.csi.k8s.io' } },
           { name: 'tmp' },
+          { name: 'data', persistentVolumeClaim: { claimName: 'cart-data' } },
         ],
       },
       status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
@@ -35,6 +36,7 @@ test('what is kept of a pod', () => {
       { name: 'second', readOnly: false, attributes: { a: 'b' } },
     ],
     foreignVolumes: [{ name: 'secrets', driver: 'secrets-store.csi.k8s.io' }],
+    claims: ['cart-data'],
     problems: [],
   })
 })

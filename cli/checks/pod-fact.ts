@@ -13,6 +13,8 @@ export interface PodFact {
   readonly volumes: readonly VolumeFact[]
   /** Inline volumes of other drivers: one of them may have been meant to be ours. */
   readonly foreignVolumes: readonly ForeignVolumeFact[]
+  /** Names of the PersistentVolumeClaims that it uses. */
+  readonly claims: readonly string[]
   /** Why it does not run, as the scheduler and kubelet say it. */
   readonly problems: readonly string[]
 }
@@ -46,6 +48,7 @@ export interface PodObject {
         readonly readOnly?: boolean
         readonly volumeAttributes?: Record<string, string>
       }
+      readonly persistentVolumeClaim?: { readonly claimName: string }
     }[]
   }
   readonly status?: {
@@ -89,6 +92,7 @@ export function podFact(pod: PodObject, driver: string): PodFact {
     foreignVolumes: (spec.volumes ?? []).flatMap(({ name, csi }) =>
       csi && csi.driver !== driver ? [{ name, driver: csi.driver }] : [],
     ),
+    claims: (spec.volumes ?? []).flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? []),
     problems: problemsOf(pod),
   }
 }

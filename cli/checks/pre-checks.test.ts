@@ -84,6 +84,35 @@ const cases: [what: string, id: string, facts: Partial<PreFacts>, outcome: Outco
     'countersign-agent and countersign-system',
   ],
   [
+    'a StorageClass that is the default',
+    'storage-class',
+    {
+      storageClasses: {
+        value: [
+          { name: 'slow', isDefault: false },
+          { name: 'fast', isDefault: true },
+        ],
+      },
+    },
+    'pass',
+    'fast is the default',
+  ],
+  ['no StorageClass', 'storage-class', { storageClasses: { value: [] } }, 'warn', 'persistence.existingClaim'],
+  [
+    'StorageClasses of which none is the default',
+    'storage-class',
+    { storageClasses: { value: [{ name: 'fast', isDefault: false }] } },
+    'warn',
+    'none is the default: there is fast","remedy":"Name one in persistence.storageClass',
+  ],
+  [
+    'StorageClasses that may not be listed',
+    'storage-class',
+    { storageClasses: forbidden('cannot list resource "storageclasses"') },
+    'warn',
+    'cannot list',
+  ],
+  [
     'no ClusterTrustBundles',
     'cluster-trust-bundles',
     { clusterTrustBundles: { value: false } },

@@ -3,6 +3,7 @@ import { type Check, count, fail, judged, pass, skip, valueOf, warn } from './ch
 import type { NamespaceFact, PreFacts } from './facts.ts'
 import { KUBERNETES_CHECKS } from './kubernetes-checks.ts'
 import { NODE_CHECKS } from './node-checks.ts'
+import { judgeStorageClasses } from './storage.ts'
 
 const ENFORCE = 'pod-security.kubernetes.io/enforce'
 const NAME_LABEL = 'app.kubernetes.io/name'
@@ -80,6 +81,14 @@ export const PRE_CHECKS: readonly Check<PreFacts>[] = [
     title: 'the namespaces, if they exist, allow what will run in them',
     about: `Agents are privileged, as every CSI driver that mounts is; the broker runs under the profile restricted.`,
     run: ({ namespaces }) => judged(namespaces, judgeNamespaces),
+  },
+  {
+    id: 'storage-class',
+    category: 'features',
+    title: 'a StorageClass is there for the broker’s volume',
+    about:
+      'The ledger lies on a PersistentVolumeClaim. Unless persistence.storageClass or persistence.existingClaim says otherwise, it is of the cluster’s default StorageClass, and the broker waits for it.',
+    run: ({ storageClasses }) => judged(storageClasses, judgeStorageClasses),
   },
   {
     id: 'cluster-trust-bundles',

@@ -67,6 +67,19 @@ const cases: [what: string, change: Partial<PodFacts>, step: string, outcome: Ou
     'fail',
     /not scheduled: no room/,
   ],
+  [
+    'a claim without a volume',
+    {
+      pod: pod({
+        node: '',
+        claims: ['cart'],
+        problems: ['not scheduled: 0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims.'],
+      }),
+    },
+    'node',
+    'fail',
+    /kubectl -n shop describe pvc cart .*is-default-class=true\)\.$/,
+  ],
   ['no node yet', { pod: pod({ node: '' }) }, 'node', 'warn', /not scheduled to a node yet/],
   [
     'no agent on the node',

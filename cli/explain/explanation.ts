@@ -3,6 +3,7 @@ import type { CsiDriverFact } from '../checks/facts.ts'
 import { csiDriverFaults } from '../checks/csi-driver.ts'
 import { mountFailure, type MountFailures } from '../checks/mount-failure.ts'
 import type { PodFact } from '../checks/pod-fact.ts'
+import { unscheduledRemedy } from '../checks/storage.ts'
 import { CSI_DRIVER } from '../installation/names.ts'
 
 /** A step on the way from a pod to its identity. */
@@ -100,14 +101,15 @@ function driverStep({ csiDriver }: PodFacts): Step {
   return { name, outcome: 'pass', found: `The CSIDriver object ${CSI_DRIVER} is as it should be.` }
 }
 
-function nodeStep({ node, problems }: PodFact): Step {
+function nodeStep(pod: PodFact): Step {
+  const { node, problems } = pod
   if (node !== '') return { name: 'node', outcome: 'pass', found: `It is scheduled to node ${node}.` }
   const [why] = problems
   return {
     name: 'node',
     outcome: why === undefined ? 'warn' : 'fail',
     found: why === undefined ? 'It is not scheduled to a node yet.' : `It is ${why}.`,
-    remedy: why === undefined ? undefined : 'Make room for it, or change what it asks of a node.',
+    remedy: why === undefined ? undefined : unscheduledRemedy(pod),
   }
 }
 

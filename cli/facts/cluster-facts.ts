@@ -1,4 +1,4 @@
-import type { V1CSIDriver, V1CustomResourceDefinition, V1Node } from '@kubernetes/client-node'
+import type { V1CSIDriver, V1CustomResourceDefinition, V1Node, V1StorageClass } from '@kubernetes/client-node'
 import type {
   CrdFact,
   CsiDriverFact,
@@ -6,6 +6,7 @@ import type {
   NamespaceFact,
   NodeFact,
   ServerVersion,
+  StorageClassFact,
   WorkloadFact,
 } from '../checks/facts.ts'
 import { type PodFact, podFact } from '../checks/pod-fact.ts'
@@ -58,6 +59,13 @@ export async function csiNodes(cluster: Cluster): Promise<CsiNodeFact[]> {
     node: metadata?.name ?? '',
     drivers: (spec.drivers ?? []).map(({ name }) => name),
   }))
+}
+
+export async function storageClasses(cluster: Cluster): Promise<StorageClassFact[]> {
+  const all = await cluster.call('list storageclasses', ({ storage }) =>
+    everyPage((page) => storage.listStorageClass(page)),
+  )
+  return all.map(storageClassFact)
 }
 
 /** The Deployment that the labels select; the first, if there are more. */
@@ -130,6 +138,19 @@ function csiDriverFact({ metadata, spec }: V1CSIDriver): CsiDriverFact {
     volumeLifecycleModes: spec.volumeLifecycleModes ?? [],
     tokenAudiences: (spec.tokenRequests ?? []).map(({ audience }) => audience),
     tokenInSecrets: spec.serviceAccountTokenInSecrets === true,
+  }
+}
+
+/** The second annotation is of old, and the API server still obeys it. */
+const DEFAULT_CLASS = [
+  'storageclass.kubernetes.io/is-default-class',
+  'storageclass.beta.kubernetes.io/is-default-class',
+] as const
+
+function storageClassFact({ metadata }: V1StorageClass): StorageClassFact {
+  return {
+    name: metadata?.name ?? '',
+    isDefault: DEFAULT_CLASS.some((annotation) => metadata?.annotations?.[annotation] === 'true'),
   }
 }
 

@@ -14,6 +14,8 @@ export const TRUST_DOMAIN_ANNOTATION = 'countersign.dev/trust-domain'
 export const DEFINITION_ANNOTATION = 'countersign.dev/definition'
 /** Whose token operators present to the broker. */
 export const CLI_SERVICE_ACCOUNT = { namespace: SYSTEM_NAMESPACE, name: 'countersign-cli' } as const
+/** Where the chart keeps the broker's ledger. */
+export const LEDGER_CLAIM = 'countersign-ledger'
 export const ADMIN_PORT = 8444
 const PART_OF = 'app.kubernetes.io/name=countersign'
 export const BROKER_SELECTOR = `${PART_OF},app.kubernetes.io/component=broker`

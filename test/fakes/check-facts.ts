@@ -61,6 +61,7 @@ export function pod(change: Partial<PodFact> = {}): PodFact {
     isBeingDeleted: false,
     volumes: [{ name: 'identity', readOnly: true, attributes: {} }],
     foreignVolumes: [],
+    claims: [],
     problems: [],
     ...change,
   }
@@ -177,6 +178,7 @@ export function preFacts(change: Partial<PreFacts> = {}): PreFacts {
     csiDriver: { value: undefined },
     crds: { value: [] },
     namespaces: { value: [] },
+    storageClasses: { value: [{ name: 'standard', isDefault: true }] },
     clusterTrustBundles: { value: true },
     ...change,
   }

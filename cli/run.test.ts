@@ -469,7 +469,16 @@ describe('exit codes', () => {
     instead['/api/v1/namespaces/countersign-system/serviceaccounts/countersign-cli/token'] = forbidden(
       'denied\nidentity_not_found: forged',
     )
-    expect((await cli('status')).err).toBe('kubernetes_forbidden: denied identity_not_found: forged\n')
+    expect((await cli('status')).err).toMatch(/^kubernetes_forbidden: denied identity_not_found: forged\n→ [^\n]+\n$/)
+  })
+
+  test('whoever lacks the roles is told which', async () => {
+    instead['/api/v1/namespaces/countersign-agent/configmaps/countersign-trust-bundle'] = forbidden(
+      'configmaps "countersign-trust-bundle" is forbidden: User "eve" cannot get resource "configmaps"',
+    )
+    const { code, err } = await cli('status')
+    expect(code).toBe(4)
+    expect(err).toMatch(/cannot get resource "configmaps"\n→ Have somebody bind .*countersign-cli-user/)
   })
 
   test('the API server refuses', async () => {

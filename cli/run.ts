@@ -3,6 +3,7 @@ import type { Clock } from '../core/runtime/clock.ts'
 import { IdentityError } from '../core/runtime/errors.ts'
 import { printable } from '../core/runtime/printable.ts'
 import { EXIT, type Exit, exitOf } from './exit/exit-code.ts'
+import { remedyOf } from './exit/remedy.ts'
 import type { Terminal } from './output/terminal.ts'
 import { buildProgram } from './program.ts'
 import { type GlobalFlags, globalOptions } from './session/options.ts'
@@ -39,15 +40,20 @@ export async function run(args: readonly string[], { out, err, clock }: Io): Pro
   } catch (error) {
     if (error instanceof CommanderError) exit = error.exitCode === 0 ? 'good' : 'usage'
     else {
-      // What is no refusal is a bug, and worth its stack.
-      const text = error instanceof IdentityError ? `${error.code}: ${error.message}` : String((error as Error).stack)
-      err.write(`${printable(text)}\n`)
+      err.write(`${printable(errorText(error))}\n`)
       exit = exitOf(error)
     }
   } finally {
     for (const session of sessions) session.close()
   }
   return EXIT[exit].code
+}
+
+function errorText(error: unknown): string {
+  // What is no refusal is a bug, and worth its stack.
+  if (!(error instanceof IdentityError)) return String((error as Error).stack)
+  const remedy = remedyOf(error)
+  return `${error.code}: ${error.message}${remedy === undefined ? '' : `\n→ ${remedy}`}`
 }
 
 function forEachCommand(command: Command, act: (command: Command) => void): void {

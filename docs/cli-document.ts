@@ -29,7 +29,7 @@ printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$PWD/node_modules/.bin/node" "$PWD/
 chmod +x ~/.local/bin/kubectl-countersign
 \`\`\`
 
-A cluster administrator needs nothing more. For anybody else the chart has roles that are bound to nobody (\`admin.enabled\`): bind the ClusterRole \`countersign-cli-user\` in the whole cluster, and the Roles of that name in the namespaces \`countersign-system\` and \`countersign-agent\`. What the broker itself tells to whom, down to one namespace, is in [admin-api.md](admin-api.md#what-they-may). \`svid show\` of files and sockets, and \`bundle show\` of a file, need no cluster.
+A cluster administrator needs nothing more. For anybody else the chart has roles that are bound to nobody (\`admin.enabled\`): bind the ClusterRole \`countersign-cli-user\` in the whole cluster, and the Roles of that name in the namespaces \`countersign-system\` and \`countersign-agent\`. \`svid show --pod\` needs \`create pods/exec\` in the namespace of the pod, besides. What the broker itself tells to whom, down to one namespace, is in [admin-api.md](admin-api.md#what-they-may). \`svid show\` of files and sockets, and \`bundle show\` of a file, need no cluster.
 
 ## Flags of every command
 

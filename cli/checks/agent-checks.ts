@@ -53,7 +53,8 @@ export const AGENT_CHECKS: readonly Check<InstalledFacts>[] = [
     run: ({ agentDaemonSet, agentPods, nodes }) =>
       judged(agentPods, (pods) =>
         judged(nodes, (all) => {
-          if (!valueOf(agentDaemonSet)) return skip('there is no DaemonSet')
+          if ('failure' in agentDaemonSet) return skip('the DaemonSet could not be looked at')
+          if (!agentDaemonSet.value) return skip('there is no DaemonSet')
           const with_ = new Set(pods.map(({ node }) => node))
           const without = all.filter(({ name, operatingSystem }) => operatingSystem === 'linux' && !with_.has(name))
           if (without.length === 0) return pass(count(all.length, 'node'))

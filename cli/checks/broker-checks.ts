@@ -50,7 +50,7 @@ export const BROKER_CHECKS: readonly Check<InstalledFacts>[] = [
       if (kind === 'forbidden')
         return fail(
           message,
-          'Add the rule that the message names to a role of yours, or use --token-file with a token of somebody who has it.',
+          'Add the rule that the message names to a role of yours (the roles countersign-cli-user have all that the command needs: docs/cli.md), or use --token-file with a token of somebody who has it.',
         )
       return fail(message, 'See the check of the broker’s pods above, and its log; with --broker, check the address.')
     },

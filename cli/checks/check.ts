@@ -59,7 +59,10 @@ export function judged<T>(read: Read<T>, judge: (value: T) => Verdict): Verdict 
   if ('value' in read) return judge(read.value)
   const { kind, message } = read.failure
   if (kind === 'forbidden')
-    return warn(`it may not be looked at: ${message}`, 'Ask for the permission, or have somebody check who has it.')
+    return warn(
+      `it may not be looked at: ${message}`,
+      'Ask for the permission (once Countersign is installed, the roles countersign-cli-user have it: docs/cli.md), or have somebody check who has it.',
+    )
   return kind === 'unreachable'
     ? skip(message)
     : warn(message, 'Try again; if it stays, the message says what to look at.')

@@ -373,6 +373,13 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'tolerations',
   ],
   [
+    'a DaemonSet that may not be looked at',
+    'agents-on-nodes',
+    { agentDaemonSet: forbidden('cannot list resource "daemonsets"') },
+    'skip',
+    'could not be looked at',
+  ],
+  [
     'a kubelet that does not know the driver',
     'csi-registration',
     { csiNodes: { value: [{ node: 'node-a', drivers: ['csi.countersign.dev'] }] } },

@@ -465,6 +465,12 @@ describe('exit codes', () => {
     expect(impostor.authorizations).toEqual([])
   })
 
+  test('a broker of another trust domain than --trust-domain says', async () => {
+    const { code, err } = await cli('--trust-domain', 'other.example', 'status')
+    expect(code).toBe(3)
+    expect(err).toContain('of the trust domain prod.example, and not of other.example (--trust-domain)')
+  })
+
   test('the words of the API server, or of a webhook of it, make no line of their own', async () => {
     instead['/api/v1/namespaces/countersign-system/serviceaccounts/countersign-cli/token'] = forbidden(
       'denied\nidentity_not_found: forged',

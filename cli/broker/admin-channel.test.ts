@@ -11,6 +11,7 @@ import { type AdminChannel, openAdminChannel } from './admin-channel.ts'
 
 const trustDomain = TrustDomain.parse('prod.example')
 const authorities = await FakeBrokerAuthorities.create(trustDomain, systemClock)
+const foreigners = await FakeBrokerAuthorities.create(TrustDomain.parse('other.example'), systemClock)
 const strangers = await FakeBrokerAuthorities.create(trustDomain, systemClock)
 const answers: FakeAdminOptions['answers'] = {
   getStatus: async () => ({ trustDomain: 'prod.example', version: '0.1.0' }),
@@ -37,6 +38,7 @@ function open(
   const channel = openAdminChannel({
     address,
     bundle: authorities.bundle,
+    saidBy: 'as the trust bundle says',
     token: 'good',
     clock: systemClock,
     timeoutMs: 5_000,
@@ -66,6 +68,11 @@ test('a refusal keeps its code and its words', async () => {
 
 const impostors: [who: string, options: Partial<FakeAdminOptions>, says: RegExp][] = [
   ['another authority', { authorities: strangers }, /does not lead to an authority/],
+  [
+    'another trust domain',
+    { authorities: foreigners },
+    /of the trust domain other\.example, and not of prod\.example \(as the trust bundle says\)/,
+  ],
   [
     'an agent',
     { ownPath: ['countersign', 'agent', 'node-a'] },

@@ -3,10 +3,10 @@ import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { printableLine } from '../../core/runtime/printable.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
-import { verifyBroker } from '../../core/spiffe/verify-broker.ts'
 import { AdminService } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
 import { serviceClient, type ServiceClient, type UnaryOptions } from '../../proto/grpc-client.ts'
 import { SpiffeCredentials } from '../../proto/spiffe-credentials.ts'
+import { verifyBrokerOf } from './verify-broker-of.ts'
 
 /** The broker's admin API, to be asked. */
 export interface AdminChannel {
@@ -20,6 +20,8 @@ interface Options {
   readonly address: string
   /** Whom to take for the broker. */
   readonly bundle: X509Bundle
+  /** What the trust domain was taken from, for example `--trust-domain`. */
+  readonly saidBy: string
   /** A bearer token of the admin audience. */
   readonly token: string
   readonly clock: Clock
@@ -39,9 +41,9 @@ const CHANNEL_OPTIONS = {
 
 /** Opens a channel; the token is sent only once the other side has proven to be the broker of the bundle. */
 export function openAdminChannel(options: Options): AdminChannel {
-  const { address, bundle, token, clock, timeoutMs, pathFailure } = options
+  const { address, bundle, saidBy, token, clock, timeoutMs, pathFailure } = options
   const credentials = new SpiffeCredentials({
-    verify: (chain) => void verifyBroker(chain, bundle, clock.now()),
+    verify: (chain) => verifyBrokerOf(chain, bundle, { at: clock.now(), saidBy }),
     clock,
   })
   const client = new Client(address, credentials, CHANNEL_OPTIONS)

@@ -81,7 +81,7 @@ export class Session {
   }
 
   async #openAdmin(): Promise<AdminChannel> {
-    const { broker, tokenFile, requestTimeoutMs: timeoutMs } = this.options
+    const { broker, tokenFile, trustDomain, requestTimeoutMs: timeoutMs } = this.options
     const bundle = await this.trustBundle()
     const token =
       tokenFile === undefined
@@ -91,6 +91,7 @@ export class Session {
     const channel = openAdminChannel({
       address: path.address,
       bundle,
+      saidBy: trustDomain === undefined ? 'as the trust bundle says' : '--trust-domain',
       token,
       clock: this.clock,
       timeoutMs,

@@ -345,6 +345,17 @@ describe('commands', () => {
     expect(await cli('version')).toMatchObject({ code: 0, out: 'client 0.1.0\nbroker 0.1.0\n' })
     expect(await runCli(['version', '--client'])).toMatchObject({ code: 0, out: 'client 0.1.0\n' })
   })
+
+  test('version: that of the client needs nobody', async () => {
+    const nowhere = ['--kubeconfig', '/nonexistent', 'version']
+    expect(await runCli(nowhere)).toMatchObject({
+      code: 2,
+      out: 'client 0.1.0\n',
+      err: expect.stringContaining('/nonexistent cannot be read') as string,
+    })
+    const { code, out } = await runCli(['--json', ...nowhere])
+    expect({ code, out: JSON.parse(out) as unknown }).toEqual({ code: 2, out: { client: '0.1.0' } })
+  })
 })
 
 describe('the token', () => {

@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { pemEncode } from '../core/pki/pem.ts'
+import { ERROR_CODES } from '../core/runtime/error-codes.ts'
 import { IdentityError } from '../core/runtime/errors.ts'
 import { systemClock } from '../core/runtime/system-clock.ts'
 import { encodeBundleDocument } from '../core/spiffe/bundle-document.ts'
@@ -315,6 +316,16 @@ describe('commands', () => {
     expect(fromFile.out).toBe(fromBroker.out)
     expect((await cli('bundle', 'show', '--document')).out).toContain('"spiffe_sequence":7')
     expect((await cli('bundle', 'show')).out).toMatch(/Trust domain: +prod\.example/)
+  })
+
+  test('bundle show: a ConfigMap that is not there', async () => {
+    instead['/api/v1/namespaces/countersign-agent/configmaps/countersign-trust-bundle'] = { status: 404, body: '{}' }
+    const { code, err } = await cli('bundle', 'show', '--config-map')
+    expect(code).toBe(1)
+    expect(err).toMatch(
+      /^identity_not_found: there is no ConfigMap .*countersign check[^]*\n→ Check the number or name,/,
+    )
+    expect(ERROR_CODES.identity_not_found.meaning).toContain('no such pod, volume or ConfigMap')
   })
 
   test('bundle show: what is no bundle is named', async () => {

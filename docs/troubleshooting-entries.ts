@@ -205,7 +205,10 @@ export const TROUBLESHOOTING: Readonly<Partial<Record<ErrorCode, Troubleshooting
     ['cli', 'audit'],
     "The message has the missing rule as YAML. The chart's ClusterRole `countersign-viewer` has all of them; whoever may make tokens for the ServiceAccount `countersign-cli` has them by it. [admin-api.md](admin-api.md) has the rule of each method.",
   ),
-  identity_not_found: entry(['cli'], '`countersign identity list` has the numbers.'),
+  identity_not_found: entry(
+    ['cli'],
+    '`countersign identity list` has the numbers. Of `svid show --pod`: the pod is not there, has no volume of ours, or does not run yet; `countersign explain pod` says which. Of `bundle show --config-map`: the broker has not written the ConfigMap yet, or nothing is installed; `countersign check` says which.',
+  ),
   authority_unavailable: entry(
     ['brokerReady', 'broker', 'agent', 'event'],
     'With `upstreamDisk`: the CA cannot be read, or has ended. Self-signed: the clock has jumped beyond the end of the authority, or the ledger took no new one. Of a pod it may also say that an SVID does not lead to the bundle of its node yet, or no longer, because its authority was withdrawn while it was on its way: it is asked for again, which takes moments.',

@@ -62,7 +62,7 @@ async function bundleOf(file: string | undefined, { configMap }: Flags, session:
     if (published) return published
     throw new IdentityError(
       'identity_not_found',
-      `there is no ConfigMap ${TRUST_BUNDLE.namespace}/${TRUST_BUNDLE.name} with the key ${TRUST_BUNDLE.key}`,
+      `there is no ConfigMap ${TRUST_BUNDLE.namespace}/${TRUST_BUNDLE.name} with the key ${TRUST_BUNDLE.key}: the broker writes it; countersign check says what is wrong`,
     )
   }
   const admin = await session.admin()

@@ -237,8 +237,8 @@ export const ERROR_CODES = {
   ),
   identity_not_found: row(
     'NOT_FOUND',
-    'The ledger holds no SVID of that serial number (in that namespace).',
-    'Check the number and the namespace; expired rows are let go after ledger.retention.',
+    'What was asked for is not there: the ledger holds no SVID of that serial number (in that namespace), or the cluster no such pod, volume or ConfigMap.',
+    'Check the number or name, and the namespace; expired rows are let go after ledger.retention.',
   ),
   // Availability
   authority_unavailable: row(

@@ -352,6 +352,18 @@ describe('commands', () => {
     expect(sad.out).toMatch(/✖ template +None selects it\. \(template_not_matched\)\n +→ Write one\./)
   })
 
+  test('explain pod: without the broker it ends as what keeps it from being asked', async () => {
+    instead['/api/v1/namespaces/countersign-agent/configmaps/countersign-trust-bundle'] = { status: 404, body: '{}' }
+    const unknown = await cli('-n', 'shop', 'explain', 'pod', 'cart-1')
+    expect(unknown.code).toBe(3)
+    expect(unknown.out).toMatch(/^‼ shop\/cart-1: Whether it has an identity is not known/)
+    expect(unknown.out).toMatch(/nothing that the chart installs is found here.*\n +→ See countersign check\./)
+    instead['/api/v1/namespaces/countersign-agent/configmaps/countersign-trust-bundle'] = forbidden('you may not')
+    expect(await cli('-n', 'shop', 'explain', 'pod', 'cart-1')).toMatchObject({ code: 4 })
+    // What is certain without the broker stays a finding.
+    expect(await cli('-n', 'shop', 'explain', 'pod', 'nobody')).toMatchObject({ code: 1 })
+  })
+
   test('version', async () => {
     expect(await cli('version')).toMatchObject({ code: 0, out: 'client 0.1.0\nbroker 0.1.0\n' })
     expect(await runCli(['version', '--client'])).toMatchObject({ code: 0, out: 'client 0.1.0\n' })

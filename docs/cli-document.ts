@@ -43,7 +43,7 @@ ${Object.values(EXIT)
   .map(({ code, meaning }) => `| ${code} | ${meaning} |`)
   .join('\n')}
 
-\`check\` ends with 1 if a check fails, warnings or not, and with 3 if the API server does not answer. \`explain pod\` ends with 0 only if the pod has an identity and nothing stands in the way of the next one; \`svid show\` only if the SVID is valid now, and neither bundle nor key speak against it.
+\`check\` ends with 1 if a check fails, warnings or not, and with 3 if the API server does not answer. \`explain pod\` ends with 0 only if the pod has an identity and nothing stands in the way of the next one, and with 3 or 4 if only the broker could say and cannot be asked; \`svid show\` only if the SVID is valid now, and neither bundle nor key speak against it.
 
 ## Commands
 

@@ -10,6 +10,7 @@ import {
 } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
 import { type Read, valueOf } from '../checks/check.ts'
 import { kubernetesSteps } from '../explain/explanation.ts'
+import type { Exit } from '../exit/exit-code.ts'
 import { type Explanation, mergeExplanation } from '../explain/merge.ts'
 import { attempt } from '../facts/attempt.ts'
 import { gatherPodFacts } from '../facts/pod-facts.ts'
@@ -52,8 +53,15 @@ export function addExplainCommand(program: Command, context: CommandContext): vo
               context.out,
             ),
       )
-      if (!explanation.hasIdentity) context.end('failed')
+      if (!explanation.hasIdentity) context.end(exitFor(explanation, answer))
     })
+}
+
+/** Where nobody knows whether the pod has an identity, why the broker could not be asked is what the program ends with. */
+function exitFor({ outcome }: Explanation, answer: Read<ExplainPodResponse>): Exit {
+  if (outcome !== 'warn' || 'value' in answer) return 'failed'
+  const { kind } = answer.failure
+  return kind === 'forbidden' ? 'refused' : kind === 'unreachable' ? 'unreachable' : 'failed'
 }
 
 async function askBroker(session: Session, namespace: string, name: string): Promise<ExplainPodResponse> {
@@ -61,9 +69,13 @@ async function askBroker(session: Session, namespace: string, name: string): Pro
   return admin.ask((service, options) => service.explainPod({ namespace, name }, options))
 }
 
-function explanationDocument({ hasIdentity, summary, steps }: Explanation, answer: Read<ExplainPodResponse>): object {
+function explanationDocument(
+  { hasIdentity, outcome, summary, steps }: Explanation,
+  answer: Read<ExplainPodResponse>,
+): object {
   return {
     hasIdentity,
+    outcome,
     summary,
     steps,
     ...('value' in answer
@@ -84,14 +96,14 @@ export function explanationText(
   { pod, explanation, answer, now }: Rendered,
   terminal: Pick<Terminal, 'hasColour'>,
 ): string {
-  const { hasIdentity, summary, steps } = explanation
+  const { outcome, summary, steps } = explanation
   const width = Math.max(...steps.map(({ name }) => name.length))
   const lines = steps.flatMap(({ name, outcome, found, code, remedy }) => [
     `  ${markOf(outcome, terminal)} ${name.padEnd(width)}  ${printableLine(code === undefined || found.includes(code) ? found : `${found} (${code})`)}`,
     ...(remedy ? [`    ${' '.repeat(width)}  → ${printableLine(remedy)}`] : []),
   ])
   const parts = [
-    [`${markOf(hasIdentity ? 'pass' : 'fail', terminal)} ${pod}: ${printableLine(summary)}`, '', ...lines],
+    [`${markOf(outcome, terminal)} ${pod}: ${printableLine(summary)}`, '', ...lines],
     ...(answer?.identities.length
       ? [['SVIDs, newest first:', ...answer.identities.map((each) => `  ${svidLine(each, now)}`)]]
       : []),

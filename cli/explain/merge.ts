@@ -5,6 +5,8 @@ import type { Step } from './explanation.ts'
 /** Why a pod has its identity, or none: what the broker and what the cluster say, together. */
 export interface Explanation {
   readonly hasIdentity: boolean
+  /** `warn`: nobody could say whether it has one. */
+  readonly outcome: 'pass' | 'warn' | 'fail'
   readonly summary: string
   readonly steps: readonly Step[]
 }
@@ -34,9 +36,10 @@ export function mergeExplanation(
     }
     return {
       hasIdentity: false,
+      outcome: failed ? 'fail' : 'warn',
       summary: failed
         ? failed.found
-        : 'Nothing in the cluster stands in the way; what the broker knows is missing here.',
+        : 'Whether it has an identity is not known, for the broker could not be asked; nothing in the cluster stands in the way.',
       steps: [...kubernetes, broker],
     }
   }
@@ -49,7 +52,12 @@ export function mergeExplanation(
     .map((step) => (lacksVolume(step) && volume ? { ...volume, outcome: step.outcome } : step))
   const steps = [...ofBroker, ...kubernetes.filter(({ name }) => ONLY_KUBERNETES.has(name))]
   const brokerKnows = answered.steps.some(({ outcome }) => outcome === StepOutcome.FAILED)
-  return { hasIdentity, summary: !hasIdentity && !brokerKnows && failed ? failed.found : summary, steps }
+  return {
+    hasIdentity,
+    outcome: hasIdentity ? 'pass' : 'fail',
+    summary: !hasIdentity && !brokerKnows && failed ? failed.found : summary,
+    steps,
+  }
 }
 
 const lacksVolume = ({ name, outcome }: Step): boolean => name === 'volume' && outcome === 'skip'

@@ -67,7 +67,7 @@ export class Session {
     if (published) return published
     throw new IdentityError(
       'broker_unavailable',
-      `the broker cannot be known: there is no ConfigMap ${TRUST_BUNDLE.namespace}/${TRUST_BUNDLE.name} with a trust bundle; give --bundle-file`,
+      `nothing that the chart installs is found here: there is no ConfigMap ${TRUST_BUNDLE.namespace}/${TRUST_BUNDLE.name} to know the broker by. Is it the right cluster (--context)? A broker that was installed in another way is known by --bundle-file`,
     )
   }
 

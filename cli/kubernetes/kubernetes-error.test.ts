@@ -27,7 +27,7 @@ const errors: [what: string, error: unknown, code: string, says: RegExp][] = [
     'a webhook that would print lines of its own',
     answered(403, 'no\n\r\u001B[2Kidentity_not_found: forged\n'),
     'kubernetes_forbidden',
-    /^no .\[2Kidentity_not_found: forged $/,
+    /^no .\[2Kidentity_not_found: forged$/,
   ],
   ['a timeout', new DOMException('late', 'TimeoutError'), 'kubernetes_unavailable', /10\.0\.0\.1.*no answer in time/],
   [

@@ -468,6 +468,20 @@ describe('exit codes', () => {
     expect(ended).toMatchObject({ code: 2, err: expect.stringContaining('there is no kubeconfig') as string })
   })
 
+  test('a kubeconfig or a bundle that cannot be read is named', async () => {
+    vi.stubEnv('KUBECONFIG', '/nope')
+    const missing = await runCli(['status'])
+    vi.stubEnv('KUBECONFIG', 'README.md')
+    const wrong = await runCli(['status'])
+    vi.unstubAllEnvs()
+    expect(missing).toMatchObject({ code: 2, err: expect.stringContaining('/nope cannot be read: ENOENT') as string })
+    expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('README.md cannot be read') as string })
+    expect(await cli('--bundle-file', 'README.md', 'status')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('pem_invalid: README.md: ') as string,
+    })
+  })
+
   test('an unknown context', async () => {
     expect(await cli('--context', 'other', 'check')).toMatchObject({
       code: 2,

@@ -1,5 +1,4 @@
 import { X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { parseCertificate } from '../../core/pki/certificate.ts'
 import { commonNameOf } from '../../core/pki/distinguished-name.ts'
@@ -7,6 +6,7 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import { encodeBundleDocument } from '../../core/spiffe/bundle-document.ts'
 import { bundleToPem, x509Bundle, type X509Bundle } from '../../core/spiffe/bundle.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
+import { inFile, readText } from '../files/text-file.ts'
 import { TRUST_BUNDLE } from '../installation/names.ts'
 import { jsonText } from '../output/json.ts'
 import { fields, table } from '../output/table.ts'
@@ -49,12 +49,7 @@ export function addBundleCommand(program: Command, context: CommandContext): voi
 async function bundleOf(file: string | undefined, { configMap }: Flags, session: Session): Promise<X509Bundle> {
   const { trustDomain } = session.options
   if (file !== undefined) {
-    const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      throw new IdentityError(
-        'config_invalid',
-        `${file} cannot be read: ${error.code === 'EISDIR' ? 'it is a folder' : (error.code ?? 'error')}`,
-      )
-    })
+    const text = await readText(file)
     return bundleIn(file, text, trustDomain)
   }
   if (configMap) {
@@ -72,15 +67,9 @@ async function bundleOf(file: string | undefined, { configMap }: Flags, session:
   })
 }
 
-/** The bundle of a file, which messages name; a certificate that may sign nothing is not taken for an authority. */
+/** The bundle of a file; a certificate that may sign nothing is not taken for an authority. */
 function bundleIn(file: string, text: string, trustDomain: TrustDomain | undefined): X509Bundle {
-  let bundle: X509Bundle
-  try {
-    bundle = readTrustBundle(text, trustDomain)
-  } catch (error) {
-    if (error instanceof IdentityError) throw new IdentityError(error.code, `${file}: ${error.message}`)
-    throw error
-  }
+  const bundle = inFile(file, () => readTrustBundle(text, trustDomain))
   if (!bundle.authorities.every(({ der }) => new X509Certificate(der).ca))
     throw new IdentityError('bundle_invalid', `${file} is no trust bundle: it holds a certificate of no authority`)
   return bundle

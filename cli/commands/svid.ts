@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import { printableLine } from '../../core/runtime/printable.ts'
+import { inFile } from '../files/text-file.ts'
 import { mountedVolume, readPodFile } from '../kubernetes/pod-files.ts'
 import { jsonText } from '../output/json.ts'
 import { fields } from '../output/table.ts'
@@ -66,19 +67,22 @@ async function inPod(text: string, session: Session): Promise<FoundSvid> {
   const [namespace, pod] = second === undefined ? [await session.namespace(), first] : [first, second]
   const cluster = await session.cluster()
   const { container, path } = await mountedVolume(cluster, namespace, pod)
-  const read = (name: string) =>
-    readPodFile(cluster, {
+  const read = async (name: string) => {
+    const file = `${path}/${name}`
+    const pem = await readPodFile(cluster, {
       namespace,
       pod,
       container,
-      file: `${path}/${name}`,
+      file,
       timeoutMs: session.options.requestTimeoutMs,
     })
+    return inFile(printableLine(`${file} in container ${container} of ${namespace}/${pod}`), () => certificatesOf(pem))
+  }
   const [chain, authorities] = await Promise.all([read(CHAIN_FILE), read(AUTHORITIES_FILE)])
   return {
     source: printableLine(`pod ${namespace}/${pod}, container ${container}, ${path}`),
-    chain: certificatesOf(chain),
-    ...(await authoritiesForPod(certificatesOf(authorities), () => session.publishedBundle())),
+    chain,
+    ...(await authoritiesForPod(authorities, () => session.publishedBundle())),
   }
 }
 

@@ -55,9 +55,10 @@ export async function openCluster({ kubeconfig, context, requestTimeoutMs }: Clu
     else config.loadFromFile(kubeconfig)
   } catch (error) {
     // Not the error itself: a parser quotes the lines it stumbled over, and a kubeconfig holds secrets (invariant 6).
-    const { code } = error as NodeJS.ErrnoException
+    const { code, path } = error as NodeJS.ErrnoException
     const why = typeof code === 'string' && /^E[A-Z]+$/.test(code) ? code : 'it is no kubeconfig'
-    throw new IdentityError('config_invalid', `${kubeconfig ?? 'the kubeconfig'} cannot be read: ${why}`)
+    const file = kubeconfig ?? path ?? fileOfEnvironment() ?? '~/.kube/config'
+    throw new IdentityError('config_invalid', `${file} cannot be read: ${why}`)
   }
   if (context !== undefined) {
     if (!config.getContextObject(context))
@@ -114,4 +115,10 @@ export async function openCluster({ kubeconfig, context, requestTimeoutMs }: Clu
     },
   }
   return cluster
+}
+
+/** For whoever did not write `--kubeconfig`, and may not know of the variable. */
+function fileOfEnvironment(): string | undefined {
+  const file = process.env['KUBECONFIG']
+  return file ? `KUBECONFIG=${file}` : undefined
 }

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import type { Clock } from '../../core/runtime/clock.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { type AdminChannel, openAdminChannel } from '../broker/admin-channel.ts'
+import { inFile, readText } from '../files/text-file.ts'
 import { ADMIN_PORT, BROKER_SELECTOR, SYSTEM_NAMESPACE, TRUST_BUNDLE } from '../installation/names.ts'
 import { mintAdminToken } from '../kubernetes/admin-token.ts'
 import { type Cluster, openCluster } from '../kubernetes/cluster.ts'
@@ -62,7 +62,10 @@ export class Session {
   /** What the broker is known by. */
   async trustBundle(): Promise<X509Bundle> {
     const { bundleFile, trustDomain } = this.options
-    if (bundleFile !== undefined) return readTrustBundle(await readText(bundleFile), trustDomain)
+    if (bundleFile !== undefined) {
+      const text = await readText(bundleFile)
+      return inFile(bundleFile, () => readTrustBundle(text, trustDomain))
+    }
     const published = await this.publishedBundle()
     if (published) return published
     throw new IdentityError(
@@ -118,16 +121,4 @@ async function readToken(file: string): Promise<string> {
   const token = (await readText(file)).trim()
   if (token.length <= MAX_TOKEN_CHARACTERS && TOKEN.test(token)) return token
   throw new IdentityError('config_invalid', `${file} holds no token`)
-}
-
-/** @throws {@link IdentityError} `config_invalid`, with the path and nothing of the contents. */
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    throw new IdentityError(
-      'config_invalid',
-      `${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'}`,
-    )
-  }
 }

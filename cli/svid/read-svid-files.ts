@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pemDecode } from '../../core/pki/pem.ts'
 import { IdentityError } from '../../core/runtime/errors.ts'
+import { inFile, readText, unreadable } from '../files/text-file.ts'
 import type { FoundSvid } from './svid-report.ts'
 
 /** The files of a volume that are looked at (design §6). */
@@ -23,26 +24,28 @@ export async function kindOfPath(path: string): Promise<'directory' | 'file' | '
 
 /** The SVID of a folder with `tls.crt` and, where they can be read, `ca.crt` and `tls.key`. */
 export async function readSvidDirectory(directory: string): Promise<FoundSvid> {
-  const chain = certificatesOf(await text(join(directory, CHAIN_FILE)))
-  const authorities = await optional(join(directory, AUTHORITIES_FILE))
+  const [chainFile, authoritiesFile] = [join(directory, CHAIN_FILE), join(directory, AUTHORITIES_FILE)]
+  const chain = certificatesIn(chainFile, await readText(chainFile))
+  const authorities = await optional(authoritiesFile)
   const key = await optional(join(directory, KEY_FILE))
   return {
     source: directory,
     chain,
-    ...(authorities !== undefined && { authorities: certificatesOf(authorities) }),
+    ...(authorities !== undefined && { authorities: certificatesIn(authoritiesFile, authorities) }),
     ...(key !== undefined && { privateKey: privateKeyOf(key, join(directory, KEY_FILE)) }),
   }
 }
 
 /** The SVID of one PEM file: certificates, and perhaps their key (`credential-bundle.pem`), with the `ca.crt` beside it. */
 export async function readSvidFile(file: string): Promise<FoundSvid> {
-  const found = await text(file)
-  const hasKey = pemDecode(found).some(({ label }) => label.endsWith('PRIVATE KEY'))
-  const authorities = await optional(join(dirname(file), AUTHORITIES_FILE))
+  const found = await readText(file)
+  const hasKey = inFile(file, () => pemDecode(found)).some(({ label }) => label.endsWith('PRIVATE KEY'))
+  const authoritiesFile = join(dirname(file), AUTHORITIES_FILE)
+  const authorities = await optional(authoritiesFile)
   return {
     source: file,
     chain: certificatesOf(found),
-    ...(authorities !== undefined && { authorities: certificatesOf(authorities) }),
+    ...(authorities !== undefined && { authorities: certificatesIn(authoritiesFile, authorities) }),
     ...(hasKey && { privateKey: privateKeyOf(found, file) }),
   }
 }
@@ -53,7 +56,7 @@ export function certificatesOf(pem: string): Uint8Array[] {
 }
 
 function privateKeyOf(pem: string, file: string): KeyObject {
-  const block = pemDecode(pem).find(({ label }) => label.endsWith('PRIVATE KEY'))
+  const block = inFile(file, () => pemDecode(pem)).find(({ label }) => label.endsWith('PRIVATE KEY'))
   try {
     if (!block) throw new TypeError('no key')
     const type = block.label === 'EC PRIVATE KEY' ? 'sec1' : block.label === 'RSA PRIVATE KEY' ? 'pkcs1' : 'pkcs8'
@@ -64,12 +67,9 @@ function privateKeyOf(pem: string, file: string): KeyObject {
   }
 }
 
-async function text(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    throw unreadable(file, error)
-  }
+/** DER of the certificates of a PEM file. */
+function certificatesIn(file: string, pem: string): Uint8Array[] {
+  return inFile(file, () => certificatesOf(pem))
 }
 
 /** The key is its workload's alone, and a folder need not hold a bundle. */
@@ -79,11 +79,4 @@ async function optional(file: string): Promise<string | undefined> {
   } catch {
     return undefined
   }
-}
-
-function unreadable(path: string, error: unknown): IdentityError {
-  return new IdentityError(
-    'config_invalid',
-    `${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'error'}`,
-  )
 }

@@ -6,6 +6,7 @@ import { IdentityError } from '../../core/runtime/errors.ts'
 import type { X509Bundle } from '../../core/spiffe/bundle.ts'
 import { SpiffeId } from '../../core/spiffe/spiffe-id.ts'
 import { verifyX509Svid } from '../../core/spiffe/x509-svid.ts'
+import { inFile } from '../files/text-file.ts'
 
 /** An SVID as it was found somewhere. */
 export interface FoundSvid {
@@ -47,7 +48,7 @@ export interface SvidReport {
  * @throws {@link IdentityError} `certificate_invalid` if the leaf is no certificate.
  */
 export function svidReport({ source, chain, authorities, vouching, privateKey }: FoundSvid, at: Date): SvidReport {
-  const [leaf] = chain.map((der) => parseCertificate(der))
+  const [leaf] = inFile(source, () => chain.map((der) => parseCertificate(der)))
   if (!leaf) throw new IdentityError('certificate_invalid', `${source} holds no certificate`)
   return {
     source,

@@ -113,6 +113,20 @@ test('a file that is damaged is never quoted', async () => {
   expectNoKey(out + err)
 })
 
+test.for([
+  ['no PEM', 'nonsense', /^pem_invalid: \S+\/named\.pem: the PEM text has no block at all/],
+  ['no certificate', pemEncode('CERTIFICATE', Buffer.from('x')), /^certificate_invalid: \S+\/named\.pem: /],
+] as const)('a file with %s is named', async ([, text, says]) => {
+  const file = join(directory, 'named.pem')
+  writeFileSync(file, text)
+  expect(await runCli(['svid', 'show', file])).toMatchObject({ code: 2, err: expect.stringMatching(says) as string })
+})
+
+test('a file of a volume that is no PEM is named', async () => {
+  const path = volume('half', { 'tls.crt': chainPem(cart), 'ca.crt': 'nonsense' })
+  expect((await runCli(['svid', 'show', path])).err).toContain(`pem_invalid: ${join(path, 'ca.crt')}: `)
+})
+
 test('the socket of a Workload API', async () => {
   const latest = new Latest<Delivered>()
   latest.set({ svid: cart, bundles: { own: authorities.bundle, federated: [] } })

@@ -45,7 +45,7 @@ const answers: FakeAdminOptions['answers'] = {
   listTemplates: async () => ({ templates: [template('web')] }),
   listIdentities: async (request) => {
     asked.push({ ...request })
-    return { identities: [identity] }
+    return { identities: request.namespace === 'empty' ? [] : [identity] }
   },
   getIdentity: async ({ serialNumber }) => {
     if (serialNumber !== '0a1b2c') throw new IdentityError('identity_not_found', 'the ledger holds no such SVID')
@@ -284,6 +284,11 @@ describe('commands', () => {
     expect(asked).toMatchObject([
       { namespace: 'shop', spiffeIdPrefix: 'spiffe://prod.example/ns/shop', state: SvidState.VALID },
     ])
+  })
+
+  test('identity list: of a namespace without any', async () => {
+    const { code, out } = await cli('-n', 'empty', 'identity', 'list')
+    expect({ code, out }).toEqual({ code: 0, out: 'No identities found in namespace empty; -A looks into all.\n' })
   })
 
   test('identity list: of all namespaces, and whatever else', async () => {

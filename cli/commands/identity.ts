@@ -1,5 +1,6 @@
 import { toJson } from '@bufbuild/protobuf'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { printableLine } from '../../core/runtime/printable.ts'
 import {
   GetIdentityResponseSchema,
   type GetIdentityResponse,
@@ -79,7 +80,7 @@ export function addIdentityCommand(program: Command, context: CommandContext): v
       context.out.write(
         session.options.json
           ? jsonText(found.map((each) => toJson(IdentitySchema, each)))
-          : identitiesText(found, context.clock.now()) + moreText(found.length, flags.limit),
+          : identitiesText(found, { now: context.clock.now(), namespace }) + moreText(found.length, flags.limit),
       )
     })
   identity
@@ -115,8 +116,17 @@ function moreText(found: number, limit: number): string {
 
 const stateOf = ({ state }: Identity): string => SvidStateSchema.value[state]?.localName.toLowerCase() ?? ''
 
-export function identitiesText(found: readonly Identity[], now: Date): string {
-  if (found.length === 0) return 'No identities found.\n'
+interface Listed {
+  readonly now: Date
+  /** Empty: all of them. */
+  readonly namespace: string
+}
+
+export function identitiesText(found: readonly Identity[], { now, namespace }: Listed): string {
+  if (found.length === 0)
+    return namespace === ''
+      ? 'No identities found.\n'
+      : `No identities found in namespace ${printableLine(namespace)}; -A looks into all.\n`
   return table(
     ['SPIFFE ID', 'NODE', 'STATE', 'ISSUED', 'EXPIRES', 'SERIAL NUMBER'],
     found.map((each) => [

@@ -352,6 +352,11 @@ describe('commands', () => {
     expect(good.out).toMatch(/^✔ shop\/cart-1: It has one\.\n/)
     expect(good.out).toMatch(/✔ mount +kubelet has mounted the volume/)
     expect(good.out).toContain('spiffe://prod.example/ns/shop/sa/cart, serial number 0a1b2c')
+    expect((await cli('explain', 'pod', 'shop/cart-1')).out).toBe(good.out)
+    expect(await cli('explain', 'pod', 'a/b/c')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('<name> a/b/c: write the name of a pod, or namespace/name') as string,
+    })
     const sad = await cli('-n', 'shop', 'explain', 'pod', 'sad-1')
     expect(sad.code).toBe(1)
     expect(sad.out).toMatch(/✖ template +None selects it\. \(template_not_matched\)\n +→ Write one\./)

@@ -18,6 +18,7 @@ import { markOf } from '../output/check-report.ts'
 import { jsonText } from '../output/json.ts'
 import type { Terminal } from '../output/terminal.ts'
 import { fromNow } from '../output/time.ts'
+import { namedPod } from '../session/named-pod.ts'
 import type { Session } from '../session/session.ts'
 import type { CommandContext } from './command-context.ts'
 
@@ -32,11 +33,11 @@ export function addExplainCommand(program: Command, context: CommandContext): vo
     .description(
       'Every step from a pod to its identity: what the broker did and found, and what kubelet says. Ends with 0 if the pod has an identity and nothing stands in the way of the next one.',
     )
-    .argument('<name>', 'the pod; of the namespace of --namespace, or of the context')
-    .action(async (name: string, _flags: object, command: Command) => {
+    .argument('<name>', 'the pod, or namespace/name; without a namespace that of --namespace, or of the context')
+    .action(async (text: string, _flags: object, command: Command) => {
       const session = context.session(command)
       const cluster = await session.cluster()
-      const namespace = await session.namespace()
+      const { namespace, name } = await namedPod('<name>', text, session)
       const [facts, answer] = await Promise.all([
         gatherPodFacts(cluster, namespace, name),
         attempt(() => askBroker(session, namespace, name)),

@@ -6,6 +6,7 @@ import { mountedVolume, readPodFile } from '../kubernetes/pod-files.ts'
 import { jsonText } from '../output/json.ts'
 import { fields } from '../output/table.ts'
 import { instant, instantAndSpan } from '../output/time.ts'
+import { namedPod } from '../session/named-pod.ts'
 import type { Session } from '../session/session.ts'
 import { authoritiesForPod } from '../svid/pod-authorities.ts'
 import {
@@ -63,8 +64,7 @@ async function atPath(path: string, { clock, options }: Session): Promise<FoundS
 }
 
 async function inPod(text: string, session: Session): Promise<FoundSvid> {
-  const [first = '', second] = text.split('/', 2)
-  const [namespace, pod] = second === undefined ? [await session.namespace(), first] : [first, second]
+  const { namespace, name: pod } = await namedPod('--pod', text, session)
   const cluster = await session.cluster()
   const { container, path } = await mountedVolume(cluster, namespace, pod)
   const read = async (name: string) => {

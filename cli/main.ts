@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { basename } from 'node:path'
 import { keepMemoryOutOfCoreDumps } from '../core/runtime/core-dumps.ts'
 import { systemClock } from '../core/runtime/system-clock.ts'
 import { EXIT } from './exit/exit-code.ts'
@@ -15,10 +16,14 @@ function terminal(stream: NodeJS.WriteStream): Terminal {
   return { write: (text) => void stream.write(text), hasColour }
 }
 
+// kubectl runs its plugin by a file of this name; a script that runs us instead says so by node's --title.
+const isPlugin = [basename(process.argv[1] ?? ''), process.title].includes('kubectl-countersign')
+
 const code = await run(process.argv.slice(2), {
   out: terminal(process.stdout),
   err: terminal(process.stderr),
   clock: systemClock,
+  ...(isPlugin && { calledAs: 'kubectl countersign' }),
 })
 // A connection that never came about must not hold the program up, nor what was printed be cut off.
 process.stdout.write('', () => process.exit(code))

@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, Help } from 'commander'
 import { addBundleCommand } from './commands/bundle.ts'
 import { addCheckCommand } from './commands/check.ts'
 import type { CommandContext } from './commands/command-context.ts'
@@ -9,9 +9,11 @@ import { addStatusCommand } from './commands/status.ts'
 import { addSvidCommand } from './commands/svid.ts'
 import { addVersionCommand } from './commands/version.ts'
 
+const NAME = 'countersign'
+
 /** The command line: what there is to say, and what each of it does. */
 export function buildProgram(context: CommandContext): Command {
-  const program = new Command('countersign')
+  const program = new Command(NAME)
     .description('Who has which identity in this cluster, why, and what is wrong when somebody has none.')
     .option('--kubeconfig <file>', 'the kubeconfig; default: as kubectl finds it')
     .option('--context <name>', 'the context of the kubeconfig')
@@ -22,6 +24,7 @@ export function buildProgram(context: CommandContext): Command {
     .option('--token-file <file>', 'a token of the audience countersign.dev/<trust domain>/admin; default: one is made')
     .option('--request-timeout <duration>', 'for each request', '10s')
     .option('--json', 'for programs')
+    .configureHelp({ showGlobalOptions: true, commandUsage: usageOf(context.calledAs ?? NAME) })
     .showHelpAfterError('(--help says what there is)')
   addCheckCommand(program, context)
   addStatusCommand(program, context)
@@ -32,4 +35,10 @@ export function buildProgram(context: CommandContext): Command {
   addCompletionCommand(program, context)
   addVersionCommand(program, context)
   return program
+}
+
+/** How to call a command: as it was called, for kubectl calls its plugins by words of their own. */
+function usageOf(calledAs: string): (command: Command) => string {
+  const help = new Help()
+  return (command) => help.commandUsage(command).replace(NAME, calledAs)
 }

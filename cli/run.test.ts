@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -470,6 +470,12 @@ describe('exit codes', () => {
     expect(ended.err).toContain(says)
   })
 
+  test('the help of a command has the flags of every command', async () => {
+    const { out } = await runCli(['identity', 'list', '--help'])
+    expect(out).toMatch(/^Usage: countersign identity list \[options\]\n/)
+    expect(out).toMatch(/\nGlobal Options:\n[^]* --trust-domain <name> /)
+  })
+
   test('no kubeconfig anywhere', async () => {
     vi.stubEnv('KUBECONFIG', '')
     vi.stubEnv('HOME', directory)
@@ -566,6 +572,15 @@ describe('the program itself, as a process', () => {
   test('prints and ends', async () => {
     expect(await start('version', '--client')).toMatchObject({ code: 0, stdout: 'client 0.1.0\n' })
     expect(await start('nonsense')).toMatchObject({ code: 2, stdout: '' })
+  })
+
+  test('as a plugin of kubectl it says how kubectl calls it', async () => {
+    const script = join(directory, 'kubectl-countersign')
+    symlinkSync(resolve('cli/main.ts'), script)
+    const titled = await promisify(execFile)(process.execPath, ['--title=kubectl-countersign', 'cli/main.ts', '--help'])
+    const named = await promisify(execFile)(process.execPath, [script, 'identity', 'list', '--help'])
+    expect(titled.stdout).toMatch(/^Usage: kubectl countersign \[options\] \[command\]\n/)
+    expect(named.stdout).toMatch(/^Usage: kubectl countersign identity list \[options\]\n/)
   })
 
   test('is not held up by a way to the broker that never comes about', async () => {

@@ -14,15 +14,18 @@ export interface Io {
   readonly out: Terminal
   readonly err: Terminal
   readonly clock: Clock
+  /** What the person wrote to call the program; default: `countersign`. */
+  readonly calledAs?: string
 }
 
 /** Runs a command line; returns the exit code. */
-export async function run(args: readonly string[], { out, err, clock }: Io): Promise<number> {
+export async function run(args: readonly string[], { out, err, clock, calledAs }: Io): Promise<number> {
   const sessions: Session[] = []
   let exit: Exit = 'good'
   const program = buildProgram({
     out,
     clock,
+    calledAs,
     session(command) {
       const session = new Session(globalOptions(command.optsWithGlobals<GlobalFlags>()), clock)
       sessions.push(session)

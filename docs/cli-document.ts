@@ -25,7 +25,7 @@ ${program.description()} In a cluster that Countersign is installed in it finds 
 From a checkout: \`npm run --silent countersign -- check\`. It is also a kubectl plugin: with \`kubectl-countersign\` on the PATH, \`kubectl countersign check\`. A script of two lines in a folder of the PATH makes it one, run once in the checkout:
 
 \`\`\`sh
-printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$PWD/node_modules/.bin/node" "$PWD/cli/main.ts" > ~/.local/bin/kubectl-countersign
+printf '#!/bin/sh\\nexec "%s" --title=kubectl-countersign "%s" "$@"\\n' "$PWD/node_modules/.bin/node" "$PWD/cli/main.ts" > ~/.local/bin/kubectl-countersign
 chmod +x ~/.local/bin/kubectl-countersign
 \`\`\`
 

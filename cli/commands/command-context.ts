@@ -8,6 +8,8 @@ import type { Session } from '../session/session.ts'
 export interface CommandContext {
   readonly out: Terminal
   readonly clock: Clock
+  /** What the person wrote to call the program, for its help; default: `countersign`. */
+  readonly calledAs?: string | undefined
   /** What the global flags lead to; closed when the command ends. */
   session(command: Command): Session
   /** How the program ends, if not well. */

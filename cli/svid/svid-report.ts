@@ -45,11 +45,16 @@ export interface SvidReport {
 /**
  * Describes an SVID.
  *
- * @throws {@link IdentityError} `certificate_invalid` if the leaf is no certificate.
+ * @throws {@link IdentityError} `certificate_invalid` if the leaf is no certificate, or that of an authority.
  */
 export function svidReport({ source, chain, authorities, vouching, privateKey }: FoundSvid, at: Date): SvidReport {
   const [leaf] = inFile(source, () => chain.map((der) => parseCertificate(der)))
   if (!leaf) throw new IdentityError('certificate_invalid', `${source} holds no certificate`)
+  if (leaf.basicConstraints?.isCa)
+    throw new IdentityError(
+      'certificate_invalid',
+      `${source} begins with the certificate of an authority, which is no SVID; countersign bundle show has those of a file`,
+    )
   return {
     source,
     spiffeId: leaf.uris[0] ?? '',

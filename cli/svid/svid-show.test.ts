@@ -122,6 +122,15 @@ test.for([
   expect(await runCli(['svid', 'show', file])).toMatchObject({ code: 2, err: expect.stringMatching(says) as string })
 })
 
+test('the authorities of a volume are no SVID', async () => {
+  const file = join(directory, 'good', 'ca.crt')
+  const { code, err } = await runCli(['svid', 'show', file])
+  expect(code).toBe(2)
+  expect(err).toContain(
+    `${file} begins with the certificate of an authority, which is no SVID; countersign bundle show`,
+  )
+})
+
 test('a file of a volume that is no PEM is named', async () => {
   const path = volume('half', { 'tls.crt': chainPem(cart), 'ca.crt': 'nonsense' })
   expect((await runCli(['svid', 'show', path])).err).toContain(`pem_invalid: ${join(path, 'ca.crt')}: `)

@@ -13,7 +13,7 @@ import {
 import { everyAgent } from '../broker/lists.ts'
 import { jsonText } from '../output/json.ts'
 import { fields, table } from '../output/table.ts'
-import { fromNow, instantAndSpan, span } from '../output/time.ts'
+import { fromNow, instantAndSpan, seconds, span } from '../output/time.ts'
 import type { CommandContext } from './command-context.ts'
 
 export function addStatusCommand(program: Command, context: CommandContext): void {
@@ -109,7 +109,7 @@ export function agentsText(agents: readonly Agent[], now: Date): string {
       agent.connected ? fromNow(agent.connectedSince, now).replace(' ago', '') || 'yes' : 'no',
       agent.version,
       agent.upToDate ? 'current' : `behind (${agent.enforcedBundleSequence})`,
-      agent.clockSkew ? `${(durationMs(agent.clockSkew) / 1000).toFixed(1)} s` : '',
+      agent.clockSkew ? seconds(durationMs(agent.clockSkew)) : '',
       fromNow(agent.svidNotAfter, now),
       fromNow(agent.holdsUntil, now),
     ]),

@@ -21,6 +21,12 @@ export function span(milliseconds: number): string {
   return formatDuration(Math.floor(milliseconds / unit) * unit)
 }
 
+/** `0.3 s`, `-1.5 s`. What rounds to nothing has no sign. */
+export function seconds(milliseconds: number): string {
+  const tenths = Math.round(milliseconds / 100)
+  return `${(tenths === 0 ? 0 : tenths / 10).toFixed(1)} s`
+}
+
 /** Both, for people. */
 export function instantAndSpan(time: Timestamp | Date | undefined, now: Date): string {
   return time ? `${instant(time)} (${fromNow(time, now)})` : ''

@@ -65,8 +65,16 @@ function explained(error: unknown, address: string, failure: unknown): unknown {
   if (!(error instanceof IdentityError) || error.code !== 'broker_unavailable') return error
   if (failure instanceof IdentityError) return failure
   const details = (error.cause as { readonly details?: unknown } | undefined)?.details
-  const why = failure instanceof Error ? failure.message : typeof details === 'string' ? details : error.message
+  const why =
+    failure instanceof Error ? failure.message : typeof details === 'string' ? withoutFrame(details) : error.message
   return new IdentityError('broker_unavailable', `the broker at ${address} cannot be asked: ${printableLine(why)}`, {
     cause: error,
   })
+}
+
+/** What gRPC puts around the reason of a failed connection, and an empty note behind it, tells an operator nothing. */
+function withoutFrame(details: string): string {
+  const frame = /^No connection established\. Last error: (?:Error: )?(?<why>.*?)\.? Resolution note: (?<note>.*)$/s
+  const { why, note } = frame.exec(details)?.groups ?? {}
+  return why === undefined ? details : [why, note].filter(Boolean).join('; ')
 }

@@ -4,6 +4,7 @@ import { type Check, count, fail, type Finding, judged, pass, skip, valueOf, typ
 import type { InstalledFacts } from './facts.ts'
 import type { PodFact } from './pod-fact.ts'
 import { unscheduledRemedy } from './storage.ts'
+import { toldOfTemplates } from './template-checks.ts'
 
 /** The largest difference between two clocks that certificates back-dated by a minute bear. */
 const MAX_SKEW_MS = 30_000
@@ -73,13 +74,17 @@ export const BROKER_CHECKS: readonly Check<InstalledFacts>[] = [
     title: 'the broker knows of nothing that is wrong',
     about:
       'Rules of RBAC that it lacks, objects that it cannot read, trust that it cannot publish: each with its remedy.',
-    run: ({ status }) =>
+    run: ({ status, templates }) =>
       asked(status, ({ problems }) => {
         if (problems.length === 0) return pass('nothing')
+        // One template that is wrong is one failure.
+        const isToldBelow = toldOfTemplates(valueOf(templates) ?? [])
+        const others = problems.filter(({ key }) => !isToldBelow(key))
+        if (others.length === 0) return pass('nothing but what stands below of templates')
         return fail(
-          count(problems.length, 'problem'),
+          count(others.length, 'problem'),
           'Each problem has its own remedy.',
-          problems.map(({ key, code, message, remedy }): Finding => ({
+          others.map(({ key, code, message, remedy }): Finding => ({
             subject: key,
             reason: `${code}: ${message}`,
             remedy,

@@ -248,6 +248,29 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'add { resources: [pods] }',
   ],
   [
+    'a broker that knows of a template what the templates say themselves',
+    'broker-problems',
+    {
+      status: status({
+        problems: [{ key: 'templates/web', code: 'object_invalid', message: 'IdentityTemplate web: is wrong' }],
+      }),
+      templates: { value: [template('web', { problems: [{ path: '', message: 'is wrong' }] })] },
+    },
+    'pass',
+    'nothing but what stands below of templates',
+  ],
+  [
+    'a broker that knows of a template what the templates do not say',
+    'broker-problems',
+    {
+      status: status({
+        problems: [{ key: 'templates/web', code: 'template_ambiguous', message: 'db claims the same' }],
+      }),
+    },
+    'fail',
+    'db claims the same',
+  ],
+  [
     'a broker whose clock is ahead',
     'broker-clock',
     { status: status({ serverTime: at(95_000) }) },

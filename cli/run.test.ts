@@ -72,6 +72,14 @@ const answers: FakeAdminOptions['answers'] = {
           },
     ],
     identities: name === 'cart-1' ? [identity] : [],
+    refusals:
+      name === 'cart-1'
+        ? []
+        : [
+            { at: at(-5_000), code: 'template_not_matched', reason: 'none selects it' },
+            { at: at(-7_000), code: 'node_mismatch', reason: 'another node' },
+            { at: at(-9_000), code: 'template_not_matched', reason: 'none selects it' },
+          ],
   }),
 }
 
@@ -359,6 +367,9 @@ describe('commands', () => {
     })
     const sad = await cli('-n', 'shop', 'explain', 'pod', 'sad-1')
     expect(sad.code).toBe(1)
+    expect(sad.out).toMatch(
+      /\n {2}2 times, last \S+ \S+: template_not_matched: none selects it\n {2}\S+ \S+: node_mismatch: /,
+    )
     expect(sad.out).toMatch(/✖ template +None selects it\. \(template_not_matched\)\n +→ Write one\./)
   })
 

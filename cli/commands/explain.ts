@@ -109,7 +109,7 @@ export function explanationText(
       ? [['SVIDs, newest first:', ...answer.identities.map((each) => `  ${svidLine(each, now)}`)]]
       : []),
     ...(answer?.refusals.length
-      ? [['Refusals, newest first:', ...answer.refusals.map((each) => `  ${refusalLine(each, now)}`)]]
+      ? [['Refusals, newest first:', ...refusalLines(answer.refusals, now).map((line) => `  ${line}`)]]
       : []),
     ...(answer?.nextRenewal ? [[`Next renewal: ${fromNow(answer.nextRenewal, now)}`]] : []),
   ]
@@ -122,6 +122,11 @@ function svidLine({ spiffeId, serialNumber, issuedAt, notAfter }: Identity, now:
   )
 }
 
-function refusalLine({ at, code, reason, meaning }: Refusal, now: Date): string {
-  return printableLine(`${fromNow(at, now)}: ${code}: ${reason || meaning}`)
+/** An agent asks again and again, and is refused for the same reason: that is one line. */
+function refusalLines(refusals: readonly Refusal[], now: Date): string[] {
+  const alike = Map.groupBy(refusals, ({ code, reason, meaning }) => `${code}: ${reason || meaning}`)
+  return Array.from(alike, ([why, [newest, ...older]]) => {
+    const last = fromNow(newest?.at, now)
+    return printableLine(`${older.length === 0 ? last : `${older.length + 1} times, last ${last}`}: ${why}`)
+  })
 }

@@ -262,7 +262,9 @@ describe('check', () => {
     instead['/api/v1/pods'] = { status: 200, body: JSON.stringify({ items }) }
     instead['/api/v1/namespaces/shop/events'] = { status: 200, body: JSON.stringify({ items: events }) }
     const { out } = await cli('check')
-    expect(out).toMatch(/shop\/refused: template_not_matched: none\n +→ Write a template/)
+    expect(out).toMatch(
+      /shop\/refused: template_not_matched: none \(kubelet said so \S+ ago, and tries again\)\n +→ Write a template/,
+    )
     expect(out).toContain('shop/writable: volume_not_read_only')
     expect(out).not.toMatch(/waits-for-image|of-others|node_mismatch|gone/)
   })

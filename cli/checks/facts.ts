@@ -6,6 +6,7 @@ import type {
   Template,
 } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
 import type { Read } from './check.ts'
+import type { KubeletMessage } from './mount-failure.ts'
 import type { PodFact } from './pod-fact.ts'
 
 /** The version of the API server. */
@@ -75,7 +76,7 @@ export interface TrustBundleFact {
 export interface WaitingPod {
   readonly pod: PodFact
   /** Messages of FailedMount events, newest first. */
-  readonly mountFailures: readonly string[]
+  readonly mountFailures: readonly KubeletMessage[]
   /** The broker's explanation, where it could be asked. */
   readonly explained?: { readonly summary: string; readonly remedy: string | undefined } | undefined
 }

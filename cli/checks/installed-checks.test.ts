@@ -482,7 +482,10 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
       waitingPods: waiting({
         pod: pod(),
         mountFailures: [
-          'MountVolume.SetUp failed for volume "identity" : rpc error: code = PermissionDenied desc = template_not_matched: No IdentityTemplate selects shop/checkout',
+          {
+            text: 'MountVolume.SetUp failed for volume "identity" : rpc error: code = PermissionDenied desc = template_not_matched: No IdentityTemplate selects shop/checkout',
+            ageMs: 2_000,
+          },
         ],
       }),
     },
@@ -490,6 +493,20 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'shop/checkout',
     'template_not_matched',
     'Write a template that selects it.',
+  ],
+  [
+    'a pod of which kubelet has said nothing new for long',
+    'waiting-pods',
+    {
+      waitingPods: waiting({
+        pod: pod(),
+        mountFailures: [
+          { text: 'driver name csi.countersign.dev not found in the list of registered CSI drivers', ageMs: 40_300 },
+        ],
+      }),
+    },
+    'fail',
+    'no agent is registered with the kubelet of its node (kubelet said so 40s ago, and tries again)',
   ],
   [
     'a pod whose volume is writable',
@@ -535,7 +552,10 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'waiting-pods',
     {
       waitingPods: {
-        value: { pods: [{ pod: pod(), mountFailures: ['desc = template_not_matched: none'] }], more: 480 },
+        value: {
+          pods: [{ pod: pod(), mountFailures: [{ text: 'desc = template_not_matched: none', ageMs: 0 }] }],
+          more: 480,
+        },
       },
     },
     'fail',

@@ -1,3 +1,4 @@
+import { formatDuration } from '../../core/runtime/duration.ts'
 import { ERROR_CODES, isErrorCode } from '../../core/runtime/error-codes.ts'
 
 /** Why a volume could not be mounted. */
@@ -8,11 +9,21 @@ export interface MountFailure {
   readonly remedy: string
 }
 
+/** What kubelet said in an event. */
+export interface KubeletMessage {
+  readonly text: string
+  /** How long ago, the last time; `undefined` where the event does not say. */
+  readonly ageMs: number | undefined
+}
+
 /** What kubelet said of a pod's volumes, newest first. */
 export interface MountFailures {
-  readonly ofOurs: readonly string[]
-  readonly ofOthers: readonly string[]
+  readonly ofOurs: readonly KubeletMessage[]
+  readonly ofOthers: readonly KubeletMessage[]
 }
+
+/** kubelet waits longer after each attempt, two minutes at most: what it said last may not hold any more. */
+const FRESH_MS = 10_000
 
 /** What kubelet itself says when our driver is not to blame, and what to do. First match wins. */
 const KUBELET_SAYS: readonly (readonly [pattern: RegExp, reason: string, remedy: string])[] = [
@@ -48,4 +59,24 @@ export function mountFailure(message: string): MountFailure | undefined {
     return { code, reason: `${code}: ${words.trim()}`, remedy: ERROR_CODES[code].remedy }
   const [, reason, remedy] = KUBELET_SAYS.find(([pattern]) => pattern.test(message)) ?? []
   return reason === undefined || remedy === undefined ? undefined : { reason, remedy }
+}
+
+/** The newest message whose meaning is known. */
+export function knownMountFailure(messages: readonly KubeletMessage[]): MountFailure | undefined {
+  for (const message of messages) {
+    const failure = mountFailure(message.text)
+    if (failure) return { ...failure, reason: failure.reason + agoText(message) }
+  }
+  return undefined
+}
+
+/** In kubelet's own words. */
+export function quoted(message: KubeletMessage): string {
+  return message.text + agoText(message)
+}
+
+function agoText({ ageMs = 0 }: KubeletMessage): string {
+  if (ageMs <= FRESH_MS) return ''
+  const unit = ageMs < 3_600_000 ? 1_000 : 60_000
+  return ` (kubelet said so ${formatDuration(Math.floor(ageMs / unit) * unit)} ago, and tries again)`
 }

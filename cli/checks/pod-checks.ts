@@ -1,6 +1,6 @@
 import { type Check, count, fail, type Finding, judged, pass, warn } from './check.ts'
 import type { InstalledFacts, WaitingPod } from './facts.ts'
-import { mountFailure } from './mount-failure.ts'
+import { knownMountFailure, quoted } from './mount-failure.ts'
 import { unscheduledRemedy } from './storage.ts'
 
 /** Pods that should have an identity. */
@@ -48,10 +48,10 @@ export function judgePod({ pod, mountFailures, explained }: WaitingPod): Finding
       reason: `volume_not_read_only: its volume ${writable.name} is not readOnly`,
       remedy: 'Set csi.readOnly: true on the volume.',
     }
-  const known = mountFailures.map(mountFailure).find((failure) => failure !== undefined)
+  const known = knownMountFailure(mountFailures)
   if (known) return { subject, reason: known.reason, remedy: known.remedy }
   if (explained?.remedy) return { subject, reason: explained.summary, remedy: explained.remedy }
   const [newest] = mountFailures
-  if (newest !== undefined) return { subject, reason: newest, remedy: 'See the log of the agent on its node.' }
+  if (newest !== undefined) return { subject, reason: quoted(newest), remedy: 'See the log of the agent on its node.' }
   return { subject, reason: explained?.summary ?? pod.problems[0] ?? 'its volume is not mounted yet' }
 }

@@ -39,7 +39,7 @@ export function addExplainCommand(program: Command, context: CommandContext): vo
       const cluster = await session.cluster()
       const { namespace, name } = await namedPod('<name>', text, session)
       const [facts, answer] = await Promise.all([
-        gatherPodFacts(cluster, namespace, name),
+        gatherPodFacts(cluster, { namespace, name }, context.clock.now()),
         attempt(() => askBroker(session, namespace, name)),
       ])
       const explanation = mergeExplanation(

@@ -25,7 +25,7 @@ test('every step of a pod that has its volume is well', () => {
   )
 })
 
-const failures = (...ofOurs: string[]) => ({ value: { ofOurs, ofOthers: [] } })
+const failures = (text: string, ageMs = 0) => ({ value: { ofOurs: [{ text, ageMs }], ofOthers: [] } })
 
 const cases: [what: string, change: Partial<PodFacts>, step: string, outcome: Outcome, says: RegExp][] = [
   ['no such pod', { pod: undefined }, 'pod', 'fail', /no such pod/],
@@ -110,14 +110,24 @@ const cases: [what: string, change: Partial<PodFacts>, step: string, outcome: Ou
     { hasStarted: false, mountFailures: failures('the moon') },
     'mount',
     'fail',
-    /the moon/,
+    /the moon$/m,
+  ],
+  [
+    'a failure of a while ago',
+    { hasStarted: false, mountFailures: failures('the moon', 61_000) },
+    'mount',
+    'fail',
+    /the moon \(kubelet said so 1m1s ago, and tries again\)/,
   ],
   [
     'a Secret that is missing beside it',
     {
       hasStarted: false,
       mountFailures: {
-        value: { ofOurs: [], ofOthers: ['MountVolume.SetUp failed for volume "db" : secret "db" not found'] },
+        value: {
+          ofOurs: [],
+          ofOthers: [{ text: 'MountVolume.SetUp failed for volume "db" : secret "db" not found', ageMs: undefined }],
+        },
       },
     },
     'mount',

@@ -1,7 +1,7 @@
 import type { Outcome, Read } from '../checks/check.ts'
 import type { CsiDriverFact } from '../checks/facts.ts'
 import { csiDriverFaults } from '../checks/csi-driver.ts'
-import { mountFailure, type MountFailures } from '../checks/mount-failure.ts'
+import { knownMountFailure, type MountFailures, quoted } from '../checks/mount-failure.ts'
 import type { PodFact } from '../checks/pod-fact.ts'
 import { unscheduledRemedy } from '../checks/storage.ts'
 import { CSI_DRIVER } from '../installation/names.ts'
@@ -141,7 +141,7 @@ function mountStep({ mountFailures, hasStarted }: PodFacts): Step {
   if ('failure' in mountFailures) return { name, outcome: 'warn', found: mountFailures.failure.message }
   const { ofOurs, ofOthers } = mountFailures.value
   const [newest] = ofOurs
-  const known = ofOurs.map(mountFailure).find((failure) => failure !== undefined)
+  const known = knownMountFailure(ofOurs)
   if (known)
     return {
       name,
@@ -154,7 +154,7 @@ function mountStep({ mountFailures, hasStarted }: PodFacts): Step {
     return {
       name,
       outcome: 'fail',
-      found: `kubelet cannot mount the volume: ${newest}`,
+      found: `kubelet cannot mount the volume: ${quoted(newest)}`,
       remedy: 'See the log of the agent on its node.',
     }
   const [other] = ofOthers
@@ -162,7 +162,7 @@ function mountStep({ mountFailures, hasStarted }: PodFacts): Step {
     return {
       name,
       outcome: 'warn',
-      found: `kubelet says nothing against the volume, but the pod waits for another one: ${other.slice(0, MAX_QUOTED)}`,
+      found: `kubelet says nothing against the volume, but the pod waits for another one: ${quoted({ ...other, text: other.text.slice(0, MAX_QUOTED) })}`,
       remedy: 'Mend the other volume: no container starts before all of the pod’s are there.',
     }
   return { name, outcome: 'warn', found: 'kubelet has not mounted the volume yet, and has not said why.' }

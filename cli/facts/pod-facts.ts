@@ -1,4 +1,4 @@
-import { hasVolumes, podFact } from '../checks/pod-fact.ts'
+import { hasVolumes, type PodFact, podFact } from '../checks/pod-fact.ts'
 import type { PodFacts } from '../explain/explanation.ts'
 import { AGENT_NAMESPACE, AGENT_SELECTOR, CSI_DRIVER } from '../installation/names.ts'
 import type { Cluster } from '../kubernetes/cluster.ts'
@@ -7,7 +7,11 @@ import { csiDriver, csiNodes, pods } from './cluster-facts.ts'
 import { mountFailures } from './waiting-pods.ts'
 
 /** What the cluster knows about one pod. */
-export async function gatherPodFacts(cluster: Cluster, namespace: string, name: string): Promise<PodFacts> {
+export async function gatherPodFacts(
+  cluster: Cluster,
+  { namespace, name }: Pick<PodFact, 'namespace' | 'name'>,
+  now: Date,
+): Promise<PodFacts> {
   const object = await cluster.find(`get pods ${name} in namespace ${namespace}`, ({ core }) =>
     core.readNamespacedPod({ namespace, name }),
   )
@@ -18,7 +22,7 @@ export async function gatherPodFacts(cluster: Cluster, namespace: string, name: 
       (await csiNodes(cluster)).some(({ node, drivers }) => node === pod?.node && drivers.includes(CSI_DRIVER)),
     ),
     attempt(() => pods(cluster, AGENT_NAMESPACE, AGENT_SELECTOR)),
-    attempt(async () => (pod ? mountFailures(cluster, pod) : { ofOurs: [], ofOthers: [] })),
+    attempt(async () => (pod ? mountFailures(cluster, pod, now) : { ofOurs: [], ofOthers: [] })),
   ])
   return {
     pod,

@@ -2,7 +2,7 @@ import { ERROR_CODES, isErrorCode } from '../../core/runtime/error-codes.ts'
 import { type ExplainPodResponse, StepOutcome } from '../../proto/gen/countersign/admin/v1/admin_pb.ts'
 import type { AdminChannel } from '../broker/admin-channel.ts'
 import type { WaitingPod, WaitingPods } from '../checks/facts.ts'
-import type { MountFailures } from '../checks/mount-failure.ts'
+import type { KubeletMessage, MountFailures } from '../checks/mount-failure.ts'
 import { judgePod } from '../checks/pod-checks.ts'
 import { hasVolumes, type PodFact, podFact } from '../checks/pod-fact.ts'
 import { CSI_DRIVER } from '../installation/names.ts'
@@ -30,7 +30,7 @@ export async function waitingPods(
     .filter(({ pod, fact }) => fact.volumes.length > 0 && !fact.isBeingDeleted && !hasVolumes(pod))
   const looked = await Promise.all(
     ours.slice(0, MAX_PODS).map(async ({ pod: { metadata }, fact: pod }) => {
-      const failures = await attempt(() => mountFailures(cluster, pod))
+      const failures = await attempt(() => mountFailures(cluster, pod, now))
       const explained = admin && (await attempt(() => explain(admin, pod)))
       const waiting: WaitingPod = {
         pod,
@@ -47,18 +47,25 @@ export async function waitingPods(
 }
 
 /** What kubelet said of the pod's volumes. */
-export async function mountFailures(cluster: Cluster, { namespace, uid, volumes }: PodFact): Promise<MountFailures> {
+export async function mountFailures(
+  cluster: Cluster,
+  { namespace, uid, volumes }: PodFact,
+  now: Date,
+): Promise<MountFailures> {
   const events = await cluster.call(`list events in namespace ${namespace}`, ({ core }) =>
     everyPage((page) =>
       core.listNamespacedEvent({ namespace, fieldSelector: `involvedObject.uid=${uid},reason=FailedMount`, ...page }),
     ),
   )
   const at = ({ lastTimestamp, eventTime, firstTimestamp }: (typeof events)[number]) =>
-    (lastTimestamp ?? eventTime ?? firstTimestamp)?.getTime() ?? 0
+    (lastTimestamp ?? eventTime ?? firstTimestamp)?.getTime()
   const messages = events
-    .toSorted((one, other) => at(other) - at(one))
-    .flatMap(({ message }) => message?.slice(0, MAX_MESSAGE) ?? [])
-  const isOfOurs = (message: string) => volumes.some(({ name }) => message.includes(name))
+    .toSorted((one, other) => (at(other) ?? 0) - (at(one) ?? 0))
+    .flatMap((event): KubeletMessage[] => {
+      const [text, time] = [event.message?.slice(0, MAX_MESSAGE), at(event)]
+      return text === undefined ? [] : [{ text, ageMs: time === undefined ? undefined : now.getTime() - time }]
+    })
+  const isOfOurs = ({ text }: KubeletMessage) => volumes.some(({ name }) => text.includes(name))
   return { ofOurs: messages.filter(isOfOurs), ofOthers: messages.filter((message) => !isOfOurs(message)) }
 }
 

@@ -314,6 +314,7 @@ describe('commands', () => {
     expect(code).toBe(0)
     expect(out).toMatch(/Pod: +shop\/cart-1/)
     expect(out).toMatch(/Audit record: +42/)
+    expect((await cli('identity', 'show', '0A:1B:2C')).err).not.toContain('is invalid')
     expect(await cli('identity', 'show', 'ff')).toMatchObject({
       code: 1,
       err: expect.stringContaining('identity_not_found') as string,
@@ -475,6 +476,20 @@ describe('exit codes', () => {
     ['a wrong address', ['--broker', 'nowhere', 'status'], 2, 'host:port'],
     ['a wrong trust domain', ['--trust-domain', 'Prod', 'status'], 2, '--trust-domain'],
     ['a wrong choice', ['identity', 'list', '--state', 'odd'], 2, 'Allowed choices'],
+    [
+      'a wrong SPIFFE ID',
+      ['identity', 'list', '--spiffe-id', 'shop'],
+      2,
+      "'--spiffe-id <id>' argument 'shop' is invalid",
+    ],
+    ['a wrong prefix', ['identity', 'list', '--prefix', 'spiffe://Prod/'], 2, "'--prefix <id>' argument"],
+    ['a wrong name', ['identity', 'list', '--node', ''], 2, "'--node <name>' argument"],
+    [
+      'a wrong serial number',
+      ['identity', 'show', 'cart'],
+      2,
+      "for argument 'serial-number'. Write it as identity list",
+    ],
     ['a wrong number', ['identity', 'list', '--limit', '0'], 2, 'number from 1'],
     ['no kubeconfig', ['--kubeconfig', '/nonexistent', 'check'], 2, 'ENOENT'],
   ] as const)('%s', async ([, args, code, says]) => {

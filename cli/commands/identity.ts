@@ -1,5 +1,5 @@
 import { toJson } from '@bufbuild/protobuf'
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { printableLine } from '../../core/runtime/printable.ts'
 import {
   GetIdentityResponseSchema,
@@ -15,6 +15,7 @@ import { identities } from '../broker/lists.ts'
 import { jsonText } from '../output/json.ts'
 import { fields, table } from '../output/table.ts'
 import { fromNow, instant, instantAndSpan } from '../output/time.ts'
+import { limitOf, serialNumberOf, spiffeIdOf, spiffeIdPrefixOf, wordOf } from './identity-arguments.ts'
 import type { CommandContext } from './command-context.ts'
 
 const KINDS = { workload: SvidKind.WORKLOAD, agent: SvidKind.AGENT, broker: SvidKind.BROKER, any: SvidKind.UNSPECIFIED }
@@ -25,7 +26,6 @@ const STATES = {
   failed: SvidState.FAILED,
   any: SvidState.UNSPECIFIED,
 }
-const MAX_LIMIT = 100_000
 
 interface ListFlags {
   readonly allNamespaces?: true
@@ -51,11 +51,11 @@ export function addIdentityCommand(program: Command, context: CommandContext): v
       'SVIDs of the ledger, newest first: without flags those of workloads that are valid now, in the namespace of the context.',
     )
     .option('-A, --all-namespaces', 'of all namespaces')
-    .option('--spiffe-id <id>', 'only with exactly this SPIFFE ID')
-    .option('--prefix <id>', 'only with this SPIFFE ID or one below it, by whole path segments')
-    .option('--service-account <name>', 'only of this ServiceAccount')
-    .option('--node <name>', 'only on this node')
-    .option('--pod-uid <uid>', 'only of the pod with this UID')
+    .option('--spiffe-id <id>', 'only with exactly this SPIFFE ID', spiffeIdOf)
+    .option('--prefix <id>', 'only with this SPIFFE ID or one below it, by whole path segments', spiffeIdPrefixOf)
+    .option('--service-account <name>', 'only of this ServiceAccount', wordOf)
+    .option('--node <name>', 'only on this node', wordOf)
+    .option('--pod-uid <uid>', 'only of the pod with this UID', wordOf)
     .addOption(new Option('--kind <kind>', 'whose').choices(Object.keys(KINDS)).default('workload'))
     .addOption(new Option('--state <state>', 'in which state').choices(Object.keys(STATES)).default('valid'))
     .option('--limit <number>', 'at most so many', limitOf, 100)
@@ -87,7 +87,7 @@ export function addIdentityCommand(program: Command, context: CommandContext): v
     .command('show')
     .summary('one SVID, and how it came about')
     .description('One SVID of the ledger, with what was known as it was issued.')
-    .argument('<serial-number>', 'hexadecimal, as identity list and svid show print it')
+    .argument('<serial-number>', 'hexadecimal, as identity list and svid show print it', serialNumberOf)
     .action(async (serialNumber: string, _flags: object, command: Command) => {
       const session = context.session(command)
       const admin = await session.admin()
@@ -100,13 +100,6 @@ export function addIdentityCommand(program: Command, context: CommandContext): v
           : identityText(found, context.clock.now()),
       )
     })
-}
-
-function limitOf(text: string): number {
-  const limit = Number(text)
-  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
-    throw new InvalidArgumentError(`Write a number from 1 to ${MAX_LIMIT}.`)
-  return limit
 }
 
 /** A list that ends at its limit does not look complete. */

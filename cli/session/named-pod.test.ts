@@ -14,3 +14,10 @@ test.for(['', '/', 'pay/', '/cart', 'a/b/c'])('%j names no pod', async (text) =>
     message: `--pod ${text}: write the name of a pod, or namespace/name`,
   })
 })
+
+test.for(['Cart', 'shop/cart_1', '-cart'])('%s is no name that Kubernetes allows', async (text) => {
+  await expect(namedPod('--pod', text, session)).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: expect.stringMatching(/^--pod .*no lower-case name/) as string,
+  })
+})

@@ -400,8 +400,9 @@ describe('commands', () => {
       out: 'client 0.1.0\n',
       err: expect.stringContaining('/nonexistent cannot be read') as string,
     })
-    const { code, out } = await runCli(['--json', ...nowhere])
+    const { code, out, err } = await runCli(['--json', ...nowhere])
     expect({ code, out: JSON.parse(out) as unknown }).toEqual({ code: 2, out: { client: '0.1.0' } })
+    expect(JSON.parse(err)).toMatchObject({ error: { code: 'config_invalid' } })
   })
 })
 

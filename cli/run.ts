@@ -1,9 +1,9 @@
 import { type Command, CommanderError } from 'commander'
 import type { Clock } from '../core/runtime/clock.ts'
 import { IdentityError } from '../core/runtime/errors.ts'
-import { printable } from '../core/runtime/printable.ts'
 import { EXIT, type Exit, exitOf } from './exit/exit-code.ts'
-import { remedyOf } from './exit/remedy.ts'
+import { errorDocument, errorText } from './exit/error-report.ts'
+import { jsonText } from './output/json.ts'
 import type { Terminal } from './output/terminal.ts'
 import { buildProgram } from './program.ts'
 import { type GlobalFlags, globalOptions } from './session/options.ts'
@@ -33,30 +33,32 @@ export async function run(args: readonly string[], { out, err, clock, calledAs }
     },
     end: (how) => (exit = how),
   })
+  // As it stands: a command line may be too wrong to be parsed.
+  const isForPrograms = args.includes('--json')
+  const writeErr = (text: string) => {
+    if (!isForPrograms) err.write(text)
+  }
   forEachCommand(program, (command) =>
-    command
-      .exitOverride()
-      .configureOutput({ writeOut: (text) => out.write(text), writeErr: (text) => err.write(text) }),
+    command.exitOverride().configureOutput({ writeOut: (text) => out.write(text), writeErr }),
   )
   try {
     await program.parseAsync([...args], { from: 'user' })
   } catch (error) {
-    if (error instanceof CommanderError) exit = error.exitCode === 0 ? 'good' : 'usage'
-    else {
-      err.write(`${printable(errorText(error))}\n`)
-      exit = exitOf(error)
-    }
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.good.code
+    const reason = error instanceof CommanderError ? commandLineError(error) : error
+    exit = exitOf(reason)
+    if (isForPrograms) err.write(jsonText(errorDocument(reason)))
+    // Commander has written its own.
+    else if (reason === error) err.write(errorText(reason))
   } finally {
     for (const session of sessions) session.close()
   }
   return EXIT[exit].code
 }
 
-function errorText(error: unknown): string {
-  // What is no refusal is a bug, and worth its stack.
-  if (!(error instanceof IdentityError)) return String((error as Error).stack)
-  const remedy = remedyOf(error)
-  return `${error.code}: ${error.message}${remedy === undefined ? '' : `\n→ ${remedy}`}`
+function commandLineError({ code, message }: CommanderError): IdentityError {
+  const what = code === 'commander.help' ? 'no command is given: --help says which there are' : message
+  return new IdentityError('config_invalid', what.replace(/^error: /, ''))
 }
 
 function forEachCommand(command: Command, act: (command: Command) => void): void {

@@ -45,6 +45,8 @@ ${Object.values(EXIT)
 
 \`check\` ends with 1 if a check fails, warnings or not, and with 3 if the API server does not answer. \`explain pod\` ends with 0 only if the pod has an identity and nothing stands in the way of the next one, and with 3 or 4 if only the broker could say and cannot be asked; \`svid show\` only if the SVID is valid now, and neither bundle nor key speak against it.
 
+What goes wrong is told on stderr: the code of [errors.md](errors.md), what was wrong, and behind → what to do. With \`--json\` it is \`{"error": {"code", "message", "remedy"}}\` there, without \`remedy\` where the message says what to do. Stdout is empty then, but for what was found before: \`version\` prints that of the client.
+
 ## Commands
 
 ${leavesOf(program)

@@ -492,7 +492,7 @@ const broken: [what: string, id: string, facts: Partial<InstalledFacts>, outcome
     'fail',
     'shop/checkout',
     'template_not_matched',
-    'Write a template that selects it.',
+    'Write a template that selects it',
   ],
   [
     'a pod of which kubelet has said nothing new for long',

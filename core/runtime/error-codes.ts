@@ -187,7 +187,7 @@ export const ERROR_CODES = {
   template_not_matched: row(
     'PERMISSION_DENIED',
     'No IdentityTemplate selects the workload.',
-    'Write a template that selects it, or correct the selector of one that should: countersign explain pod.',
+    'Write a template that selects it, or correct the selector of one that should.',
   ),
   template_ambiguous: row(
     'PERMISSION_DENIED',

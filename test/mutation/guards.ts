@@ -101,7 +101,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 'invariant 6: no token or key in a log',
     file: 'core/runtime/log.ts',
-    find: "  return text.replaceAll(SECRET_TEXT, '[redacted]')",
+    find: "  return text.replaceAll(DOTTED, withoutJwt).replaceAll(PRIVATE_KEY, '[redacted]')",
     replace: '  return text',
     test: 'core/runtime/log.test.ts',
     title: 'invariant 6',

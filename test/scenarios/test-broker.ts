@@ -4,73 +4,94 @@ import { brokerConfigSchema } from '../../broker/config.ts'
 import { parseConfig } from '../../core/runtime/config.ts'
 import { createLog } from '../../core/runtime/log.ts'
 import { systemRandom } from '../../core/runtime/random.ts'
-import { systemClock } from '../../core/runtime/system-clock.ts'
 import { encodeBundleDocument } from '../../core/spiffe/bundle-document.ts'
 import { TrustDomain } from '../../core/spiffe/trust-domain.ts'
 import { FakeBroker } from '../fakes/fake-broker.ts'
 import { FakeBrokerAuthorities } from '../fakes/fake-broker-authorities.ts'
 import { type TestNode, TRUST_DOMAIN } from './test-node.ts'
 
-/** What a scenario needs of a broker: the fake, or the real one. */
-export interface TestBroker {
+/** What a scenario needs of a broker: the fake, or the real one. It lives by the node's clock. */
+export interface TestBroker extends AsyncDisposable {
   readonly address: string
   readonly bundleFile: string
   /** Goes away, and keeps its store. */
   stop(): Promise<void>
   /** Comes back on the same port. */
   restart(): Promise<void>
-  /** Publishes another authority, lets it sign, and drops the one before; each step once the agents may follow. */
-  rotate(): Promise<void>
+  /**
+   * Publishes another authority and lets it sign; each step once the agents may follow.
+   *
+   * @param nextRenewal lets half of an SVID's life pass, and resolves once the agent has renewed.
+   */
+  rotate(nextRenewal: () => Promise<void>): Promise<void>
 }
 
-export async function startFake(node: TestNode, ttlMs: number): Promise<TestBroker & { broker: () => FakeBroker }> {
-  const authorities = await FakeBrokerAuthorities.create(TrustDomain.parse(TRUST_DOMAIN), systemClock)
+/** Starts what can be stopped, started again and, however a test ends, is stopped with it. */
+async function restartable<T extends { stop(): Promise<unknown> }>(start: () => Promise<T>) {
+  let running: T | undefined = await start()
+  const stop = async () => {
+    const stopped = running
+    running = undefined
+    await stopped?.stop()
+  }
+  return {
+    current() {
+      if (!running) throw new Error('the broker is away')
+      return running
+    },
+    stop,
+    async restart() {
+      running = await start()
+    },
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+export async function startFake(node: TestNode, ttlMs: number): Promise<TestBroker> {
+  const { clock } = node
+  const authorities = await FakeBrokerAuthorities.create(TrustDomain.parse(TRUST_DOMAIN), clock)
   const bundleFile = node.path('bundle.json')
   await writeFile(bundleFile, encodeBundleDocument({ x509: authorities.bundle, jwtAuthorities: [] }))
-  const start = (port: number) =>
+  let port = 0
+  const start = () =>
     FakeBroker.start({
       authorities,
-      clock: systemClock,
+      clock,
       port,
       identityOf: ({ namespace, serviceAccount }) => ({ path: ['ns', namespace, 'sa', serviceAccount], ttlMs }),
     })
-  let broker = await start(0)
-  const { port, address } = broker
+  const broker = await restartable(start)
+  const { address } = broker.current()
+  port = broker.current().port
   const acknowledged = async () => {
-    while (broker.acknowledged.at(-1) !== broker.revision) await systemClock.sleep(10)
+    while (broker.current().acknowledged.at(-1) !== broker.current().revision) await clock.sleep(10)
   }
   return {
+    ...broker,
     address,
     bundleFile,
-    broker: () => broker,
-    stop: () => broker.stop(),
-    async restart() {
-      broker = await start(port)
-    },
     async rotate() {
       const before = authorities.activeKeyId
       await authorities.prepare()
-      broker.publishBundle()
+      broker.current().publishBundle()
       await acknowledged()
       authorities.activate()
-      broker.orderRenewal([before])
+      broker.current().orderRenewal([before])
       await acknowledged()
       authorities.retire()
-      broker.publishBundle()
+      broker.current().publishBundle()
       await acknowledged()
     },
   }
 }
 
-/**
- * The broker itself. Its authorities rotate by their own schedule, so fast as their lifetime (twice what they sign for)
- * has it.
- */
+/** The broker itself. Its authorities live for twice as long as what they sign, and rotate by their own schedule. */
 export async function startReal(node: TestNode, ttlMs: number): Promise<TestBroker> {
   await writeFile(node.path('jwks.json'), JSON.stringify(node.tokens.jwks()))
   await writeFile(node.path('wrapping.key'), Buffer.alloc(32, 7).toString('base64'))
   const bundleFile = node.path('bundle.json')
-  const start = (port: number) => {
+  let port = 0
+  const start = () => {
     const ttl = `${ttlMs}ms`
     const config = {
       trustDomain: TRUST_DOMAIN,
@@ -83,21 +104,21 @@ export async function startReal(node: TestNode, ttlMs: number): Promise<TestBrok
       bundle: { files: [bundleFile] },
     }
     return startBroker(parseConfig(JSON.stringify(config), brokerConfigSchema, 'test'), {
-      clock: systemClock,
+      clock: node.clock,
       random: systemRandom,
       log: createLog('broker', process.env['BROKER_LOG'] === undefined ? 'silent' : 'debug'),
     })
   }
-  let broker = await start(0)
-  const { port, address } = broker
+  const broker = await restartable(start)
+  const { address } = broker.current()
+  port = broker.current().port
   return {
+    ...broker,
     address,
     bundleFile,
-    stop: async () => void (await broker.stop()),
-    async restart() {
-      broker = await start(port)
+    // It does so by itself: the next authority is made in half of a life, which is that of an SVID, and signs a little later.
+    async rotate(nextRenewal) {
+      for (const _ of ['made', 'made', 'signs']) await nextRenewal()
     },
-    // It does so by itself.
-    rotate: () => Promise.resolve(),
   }
 }

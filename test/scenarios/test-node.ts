@@ -5,8 +5,8 @@ import { startAgent, type Agent } from '../../agent/agent.ts'
 import { readAgentConfig } from '../../agent/config.ts'
 import { createLog } from '../../core/runtime/log.ts'
 import { systemRandom } from '../../core/runtime/random.ts'
-import { systemClock } from '../../core/runtime/system-clock.ts'
 import { TokenIssuer } from '../fakes/token-issuer.ts'
+import { MovableClock } from './movable-clock.ts'
 
 export const TRUST_DOMAIN = 'test.example'
 export const NODE = 'node-a'
@@ -16,7 +16,8 @@ const RESTARTED_SOON = '50ms'
 /** A node without Kubernetes: its agent, the workloads declared on it and their tokens, in a folder of its own. */
 export class TestNode {
   readonly directory: string
-  readonly tokens = new TokenIssuer()
+  readonly clock = new MovableClock()
+  readonly tokens = new TokenIssuer({ clock: this.clock })
   agent: Agent | undefined
 
   private constructor(directory: string) {
@@ -82,7 +83,7 @@ export class TestNode {
       operations: { listen: '127.0.0.1:0' },
     })
     const log = createLog('agent', process.env['AGENT_LOG'] === undefined ? 'silent' : 'debug')
-    this.agent = await startAgent(config, { clock: systemClock, random: systemRandom, log })
+    this.agent = await startAgent(config, { clock: this.clock, random: systemRandom, log })
     return this.agent
   }
 

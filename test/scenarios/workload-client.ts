@@ -4,7 +4,7 @@ import { SpiffeWorkloadAPI, type X509SVIDResponse } from '../../proto/gen/third_
 import { serviceClient } from '../../proto/grpc-client.ts'
 
 /** Speaks the Workload API on a pod's socket, as a stock client does. */
-export class WorkloadClient {
+export class WorkloadClient implements Disposable {
   readonly #client: Client
   readonly service
 
@@ -38,7 +38,7 @@ export class WorkloadClient {
     return { ended }
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     this.#client.close()
   }
 }

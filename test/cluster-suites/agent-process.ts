@@ -9,7 +9,7 @@ import { scrape, type Scrape } from './metrics.ts'
 import { Program } from './program.ts'
 
 export const CSI_DRIVER = 'csi.countersign.dev'
-const AGENT = { namespace: 'countersign-agent', serviceAccount: 'countersign-agent' }
+export const AGENT = { namespace: 'countersign-agent', serviceAccount: 'countersign-agent' }
 const MAIN = join(REPOSITORY, 'agent', 'main.ts')
 /** The tokens live for an hour; one that could not be made is made the next time. */
 const TOKEN_INTERVAL_MS = 15 * 60_000

@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import type { Cluster } from '../cluster/cluster.ts'
-import { type NodeName, STATE_DIR } from '../cluster/layout.ts'
+import type { NodeName } from '../cluster/layout.ts'
 import { AgentProcess } from './agent-process.ts'
-import { BrokerProcess, REPOSITORY } from './broker-process.ts'
+import { BrokerProcess } from './broker-process.ts'
+import { makeInstallationFolder, removeAbandoned } from './installation-folder.ts'
+import { applyObjects } from './installation-objects.ts'
 
 /** The trust domain of every installation: the audience in deploy/examples/csi-driver.yaml is its. */
 export const TRUST_DOMAIN = 'prod.example'
@@ -33,8 +34,8 @@ export interface Installation {
 /** Installs Countersign on a cluster that is up; returns once kubelet takes pods with `csi.countersign.dev` volumes. */
 export async function installCountersign(cluster: Cluster, options: InstallOptions = {}): Promise<Installation> {
   const { issuance = {}, authority = {}, templates = [], ledgerDirectory, config } = options
-  // With the cluster's own, so that keys and tokens go with it at the latest.
-  const directory = await mkdtemp(join(STATE_DIR, 'countersign-'))
+  await removeAbandoned()
+  const directory = await makeInstallationFolder()
   const common = { trustDomain: TRUST_DOMAIN, directory }
   const broker = new BrokerProcess(cluster, { ...common, issuance, authority, templates, ledgerDirectory, config })
   const agents = cluster.nodes.map((node) => new AgentProcess(cluster, node, broker, common))
@@ -61,11 +62,4 @@ export async function installCountersign(cluster: Cluster, options: InstallOptio
     return found
   }
   return { trustDomain: TRUST_DOMAIN, broker, agents, agent, stop }
-}
-
-/** What a user applies by hand, from the same files. */
-async function applyObjects(cluster: Cluster): Promise<void> {
-  for (const name of ['service-accounts.yaml', 'csi-driver.yaml']) {
-    await cluster.apply(await readFile(join(REPOSITORY, 'deploy', 'examples', name), 'utf8'))
-  }
 }

@@ -62,7 +62,8 @@ async function startFromNothing(
   try {
     return await whileNotAborted(signal, () => bringUp({ owner, binaries, settings, log }))
   } catch (error) {
-    const logs = await keepLogs()
+    // Whoever stopped it looks for no reason in logs.
+    const logs = signal.aborted ? undefined : await keepLogs()
     if (logs !== undefined) log(`the start failed; the components' logs are in ${logs}`)
     await cleanUp()
     throw error

@@ -13,8 +13,15 @@ const ROTATIONS = 3
 export interface Stage {
   readonly world: World
   readonly report: (step: Step) => void
+  /** What it is at, for people; where steps are for programs, apart from them. */
+  readonly log: (line: string) => void
   /** Starts a process that must not end before it is asked to. */
   readonly run: (name: string, args: readonly string[]) => DemoProcess
+  /** Aborted when its viewer leaves before its end. */
+  readonly signal: AbortSignal
+  /** With `--keep`, resolves once its viewer has seen enough. */
+  readonly stay: () => Promise<void>
+  readonly isKept: boolean
 }
 
 const program = (...parts: string[]) => join(import.meta.dirname, '..', '..', ...parts)
@@ -30,6 +37,7 @@ export async function embedded(stage: Stage): Promise<void> {
   await rotationStep(stage, clients)
   await stolenTokenStep(stage)
   lookStep(stage)
+  await stage.stay()
 }
 
 const ledgerOf = (world: World) => world.path('broker', 'ledger.sqlite')
@@ -226,10 +234,16 @@ async function stolenTokenStep({ world, report }: Stage): Promise<void> {
   })
 }
 
-function lookStep({ world, report }: Stage): void {
+function lookStep({ world, report, isKept }: Stage): void {
+  const step = 'look'
+  // Without `--keep` all of it is gone by the time that a path could be typed.
+  if (!isKept) {
+    report({ step, says: '`npm run demo -- --keep` leaves all of this running, to be looked at.', facts: {} })
+    return
+  }
   report({
-    step: 'look',
-    says: 'With --keep all of this stays, to be looked at; without it, it is gone now (npm run demo -- --keep).',
+    step,
+    says: 'All of this stays until Ctrl-C, to be looked at.',
     facts: {
       files: `ls -l ${world.volume(cart)}`,
       svid: `npm run --silent countersign -- svid show ${world.volume(cart)}`,

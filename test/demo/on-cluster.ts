@@ -5,12 +5,14 @@ import { pemEncode } from '../../core/pki/pem.ts'
 import { NodeService, Urgency } from '../../proto/gen/countersign/node/v1/node_pb.ts'
 import { serviceClient, type ServiceClient } from '../../proto/grpc-client.ts'
 import { findCluster } from '../cluster/attach.ts'
-import { logToStderr } from '../cluster/base/log.ts'
+import { whileNotAborted } from '../cluster/base/cancellation.ts'
 import { waitFor } from '../cluster/base/wait.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import { startCluster } from '../cluster/start.ts'
 import { createNamespaceWith, identityPod } from '../cluster-suites/identity-pod.ts'
 import { type Installation, installCountersign } from '../cluster-suites/installation.ts'
+import { removeObjects } from '../cluster-suites/installation-objects.ts'
+import { refuseIfInstalled } from '../cluster-suites/refuse-if-installed.ts'
 import { newCsr } from '../fakes/node-client.ts'
 import { audited, auditRecord } from './audit.ts'
 import type { Stage } from './embedded.ts'
@@ -21,26 +23,53 @@ const NAMESPACE = 'countersign-demo'
 const TTL = '8s'
 const ROTATIONS = 3
 
-interface Scene extends Omit<Stage, 'run'> {
+interface Scene extends Pick<Stage, 'world' | 'report' | 'log'> {
   readonly cluster: Cluster
   readonly installation: Installation
   readonly ledger: string
 }
 
 /** The demonstration with pods, on a test cluster: the one that is up, or one for the occasion. */
-export async function onCluster({ world, report }: Stage): Promise<void> {
+export async function onCluster(stage: Stage): Promise<void> {
+  const { log, signal } = stage
   const found = await findCluster()
-  const cluster = found ?? (await startCluster({ log: logToStderr }))
+  if (found) {
+    await refuseIfInstalled(found)
+    log('using the test cluster that is up')
+  } else log('starting a test cluster, which goes with the demonstration …')
+  const cluster = found ?? (await unlessLeft(signal, () => startCluster({ log, signal })))
+  try {
+    await whileInstalled(stage, cluster)
+  } finally {
+    await (found ? removeObjects(found) : cluster.stop())
+  }
+}
+
+async function whileInstalled(stage: Stage, cluster: Cluster): Promise<void> {
+  const { world, report, log, signal, stay } = stage
+  log('installing Countersign: a broker and an agent on each node …')
   const ledgerDirectory = world.path('broker')
   const issuance = { minTtl: '5s', defaultTtl: TTL, maxTtl: '1h' }
-  const installation = await installCountersign(cluster, { issuance, ledgerDirectory })
-  const scene = { world, report, cluster, installation, ledger: join(ledgerDirectory, 'ledger.sqlite') }
+  const install = () => installCountersign(cluster, { issuance, ledgerDirectory })
+  const installation = await unlessLeft(signal, () => whileNotAborted(signal, install))
+  const scene = { world, report, log, cluster, installation, ledger: join(ledgerDirectory, 'ledger.sqlite') }
   try {
-    await show(scene)
+    await unlessLeft(signal, () => whileNotAborted(signal, () => show(scene)))
+    await stay()
   } finally {
+    log('removing all of it …')
     await cluster.deleteNamespace(NAMESPACE)
     await installation.stop()
-    if (!found) await cluster.stop()
+  }
+}
+
+/** Once its viewer has left, whatever fails fails for that reason. */
+async function unlessLeft<T>(signal: AbortSignal, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
   }
 }
 
@@ -60,6 +89,7 @@ async function show(scene: Scene): Promise<void> {
     report({ step: 'agent', says, facts: { spiffeId, serialNumber, audit: audited(record) } })
   }
 
+  scene.log('bringing the image of the workloads to the nodes …')
   await cluster.addImage(await workloadImage())
   await createNamespaceWith(cluster, NAMESPACE, ['cart', 'checkout', 'invoices'])
   const id = (name: string) => `spiffe://${installation.trustDomain}/ns/${NAMESPACE}/sa/${name}`

@@ -1,9 +1,11 @@
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, execFile, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
@@ -36,7 +38,7 @@ test(
       expect(
         execFileSync('openssl', ['verify', '-no_check_time', '-x509_strict', '-CAfile', bundle, leaf]).toString(),
       ).toContain('OK')
-      const text = execFileSync('openssl', [
+      const shown = execFileSync('openssl', [
         'x509',
         '-in',
         leaf,
@@ -45,14 +47,15 @@ test(
         '-ext',
         'subjectAltName',
       ]).toString()
-      expect(text).toContain(`URI:${spiffeId}`)
-      expect(text.toLowerCase()).toContain(`serial=${serialNumber}`)
+      expect(shown).toContain(`URI:${spiffeId}`)
+      expect(shown.toLowerCase()).toContain(`serial=${serialNumber}`)
     }
     rmSync(folder, { recursive: true })
 
     const audits = steps.flatMap(({ audit }) => (audit ? [audit as unknown as Shown] : []))
     expect(audits.every(({ seq }) => Number(seq) > 0)).toBe(true)
     expect(steps.find(({ step }) => step === 'stolen-token')).toMatchObject({ refused: 'node_mismatch' })
+    expect(Object.keys(steps.at(-1) ?? {}), 'no path of what is gone by then').toEqual(['step', 'says'])
   },
 )
 
@@ -64,28 +67,44 @@ describe('when it ends too early', () => {
   afterEach(() => rmSync(temporary, { recursive: true }))
 
   /** Runs it until `broker` is told of; @returns its exit code, and the pids told of by then. */
-  async function endAtBroker(end: (broker: number, output: Readable) => void) {
+  async function endAtBroker(
+    end: (broker: number, demonstration: ChildProcessByStdio<null, Readable, Readable>) => void,
+  ) {
     const env = { ...process.env, TMPDIR: temporary }
-    const child = spawn(process.execPath, demo, { env, stdio: ['ignore', 'pipe', 'ignore'] })
+    const child = spawn(process.execPath, demo, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     const pids: number[] = []
+    const steps: string[] = []
     createInterface({ input: child.stdout }).on('line', (line) => {
       const { step, pid } = JSON.parse(line) as Shown
+      steps.push(step)
       if (pid !== undefined) pids.push(Number(pid))
-      if (step === 'broker') end(Number(pid), child.stdout)
+      if (step === 'broker') end(Number(pid), child)
     })
-    const exitCode = await new Promise((resolve) => child.once('exit', resolve))
-    return { exitCode, running: pids.filter((pid) => existsSync(`/proc/${pid}`)) }
+    const [said, exitCode] = await Promise.all([text(child.stderr), once(child, 'exit').then(([code]) => Number(code))])
+    return { exitCode, said, steps, running: pids.filter((pid) => existsSync(`/proc/${pid}`)) }
   }
 
   test('it fails when the broker is killed in the middle, and keeps nothing but the logs', async () => {
     const ended = await endAtBroker((broker) => process.kill(broker, 'SIGKILL'))
-    expect(ended).toEqual({ exitCode: 1, running: [] })
+    expect(ended).toMatchObject({ exitCode: 1, running: [] })
     const [folder = ''] = readdirSync(temporary)
     expect(readdirSync(join(temporary, folder))).toEqual(['logs'])
   })
 
   test('it leaves neither processes nor files when nobody reads on', async () => {
-    expect(await endAtBroker((_, output) => output.destroy())).toEqual({ exitCode: 1, running: [] })
+    const ended = await endAtBroker((_, { stdout }) => stdout.destroy())
+    expect(ended).toMatchObject({ exitCode: 1, running: [] })
+    expect(readdirSync(temporary)).toEqual([])
+  })
+
+  test('interrupted, it says so and nothing more', async () => {
+    const ended = await endAtBroker((_, demonstration) => demonstration.kill('SIGINT'))
+    expect(ended).toEqual({
+      exitCode: 1,
+      said: 'the demonstration was ended: interrupted\n',
+      steps: ['token-issuer', 'broker'],
+      running: [],
+    })
     expect(readdirSync(temporary)).toEqual([])
   })
 })

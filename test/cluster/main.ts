@@ -19,19 +19,30 @@ const USAGE = `usage: npm run cluster -- <command>
   status                    say whether it is up
   kubectl …                 run kubectl as admin
   shell node-a|node-b [command …]
-                            a root shell (or a command) in the node's mounts and network`
+                            a root shell (or a command) in the node's mounts and network;
+                            a command is its arguments, no line of a shell: sh -c '… && …'`
+
+/** What follows these is for others to read. */
+const PASSES_ON: ReadonlySet<string | undefined> = new Set(['kubectl', 'shell'])
+
+/** What was asked for is no command of ours. */
+class UsageError extends Error {}
 
 async function main([command, ...args]: readonly string[]): Promise<number> {
-  switch (command) {
+  switch (args[0] === '--help' && !PASSES_ON.has(command) ? 'help' : command) {
     case 'build':
+      takesOnly(args)
       await ensurePackages(log)
       await buildTools(log, interruption())
       return 0
     case 'up':
+      takesOnly(args)
       return up()
     case 'down':
+      takesOnly(args, '--force')
       return down(args)
     case 'status':
+      takesOnly(args)
       return status()
     case 'kubectl': {
       const cluster = await attachCluster()
@@ -39,15 +50,25 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
     }
     case 'shell':
       return shell(args)
+    case '--help':
+    case 'help':
+      process.stdout.write(`${USAGE}\n`)
+      return 0
     default:
-      log(USAGE)
-      return 2
+      throw new UsageError(command === undefined ? 'a command is missing' : `unknown command ${command}`)
   }
+}
+
+function takesOnly(args: readonly string[], ...known: readonly string[]): void {
+  const unknown = args.find((arg) => !known.includes(arg))
+  if (unknown !== undefined) throw new UsageError(`unknown argument ${unknown}`)
 }
 
 async function up(): Promise<number> {
   if (await findCluster('detached')) {
-    log('a test cluster is up already')
+    log(
+      'a test cluster is up already: use it (`npm run cluster -- status`), or stop it (`npm run cluster -- down`) first',
+    )
     return 0
   }
   await startCluster({ log, signal: interruption(), detached: true, onTurn: Boolean(process.env[ON_TURN]) })
@@ -79,10 +100,7 @@ async function status(): Promise<number> {
 
 async function shell([name, command = 'bash', ...args]: readonly string[]): Promise<number> {
   const node = NODES.find((node) => node.name === name)?.name satisfies NodeName | undefined
-  if (!node) {
-    log(USAGE)
-    return 2
-  }
+  if (!node) throw new UsageError(name === undefined ? 'a node is missing' : `unknown node ${name}`)
   const cluster = await attachCluster()
   const { mountOf, networkOf } = cluster.node(node).placement
   return foreground('nsenter', [
@@ -106,5 +124,6 @@ try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {
   log(error instanceof Error ? error.message : String(error))
-  process.exitCode = 1
+  if (error instanceof UsageError) log(USAGE)
+  process.exitCode = error instanceof UsageError ? 2 : 1
 }

@@ -2,12 +2,14 @@
  * The image of Countersign, for hands:
  *
  *     npm run image                 build it from the Dockerfile, on local bases, and say how large it is
- *     npm run image -- --import     the same, and make it known to the nodes of the cluster that is up
+ *     npm run image -- --import     the same, and make it known to the nodes of the cluster that is up, also by the name
+ *                                   that the chart and deploy/manifests have for it
  *     npm run image -- --tag next   import it by another tag too
  *
  * @module
  */
 import { parseArgs } from 'node:util'
+import { BROKER_VERSION } from '../../../broker/version.ts'
 import { attachCluster } from '../attach.ts'
 import { logToStderr as log } from '../base/log.ts'
 import { interruption } from '../interruption.ts'
@@ -26,12 +28,11 @@ try {
   if (values.import || values.tag !== undefined) {
     const cluster = await attachCluster()
     await cluster.importImage(archive)
-    log(`both nodes have ${COUNTERSIGN_IMAGE}`)
-    if (values.tag !== undefined) {
-      const other = COUNTERSIGN_IMAGE.replace(/:[^:]+$/, `:${values.tag}`)
-      await cluster.tagImage(COUNTERSIGN_IMAGE, other)
-      log(`… and ${other}`)
-    }
+    const others = [BROKER_VERSION, ...(values.tag === undefined ? [] : [values.tag])].map((tag) =>
+      COUNTERSIGN_IMAGE.replace(/:[^:]+$/, `:${tag}`),
+    )
+    for (const other of others) await cluster.tagImage(COUNTERSIGN_IMAGE, other)
+    log(`both nodes have ${[COUNTERSIGN_IMAGE, ...others].join(', ')}`)
   }
 } catch (error) {
   log(error instanceof Error ? error.message : String(error))

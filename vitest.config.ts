@@ -9,7 +9,8 @@ const onCluster = {
 
 /**
  * `fast` needs neither root, network nor cluster. The others run against the real Kubernetes of `test/cluster`: `cluster`
- * is how identities get into pods, `platform` what those see who install and run it (objects, chart, admin API, CLI).
+ * is how identities get into pods, and is over in four minutes; `platform` what those see who install and run it (objects,
+ * rotations, chart, admin API, CLI).
  */
 export default defineConfig({
   test: {

@@ -70,8 +70,8 @@ afterAll(async () => {
 const reasons: [name: string, code: string, remedy: string][] = [
   ['nobody', 'template_not_matched', 'Write a template that selects it'],
   ['twice', 'template_ambiguous', 'Narrow the selectors'],
-  ['unlabelled', 'template_unrenderable', 'names the fact'],
-  ['badly-labelled', 'template_unrenderable', 'names the fact'],
+  ['unlabelled', 'template_unrenderable', 'names what is missing'],
+  ['badly-labelled', 'template_unrenderable', 'names what is missing'],
   ['writable', 'volume_not_read_only', 'csi.readOnly: true'],
   ['odd-attribute', 'volume_attribute_unknown', 'Remove it'],
 ]

@@ -68,9 +68,10 @@ export class PluginSocket {
 
   /** Stops listening. The socket of another agent, which has come meanwhile, stays. */
   async close(): Promise<void> {
+    // While it is held open nobody else's can have its inode number.
+    if (this.#listener && (await this.standing()) === 'ours') await rm(this.#path, { force: true })
     this.#listener?.close()
     this.#listener = undefined
-    if ((await this.standing()) === 'ours') await rm(this.#path, { force: true })
   }
 }
 

@@ -80,9 +80,9 @@ export class TmpfsPlace implements VolumePlace {
     if (sizeBytes > blocks * bsize || inodes > files) await this.#mounter.resize(volume, { sizeBytes, inodes })
   }
 
-  async makeRoom(volume: Directory, bytes: number): Promise<void> {
+  async makeRoom(volume: Directory, fileBytes: readonly number[]): Promise<void> {
     const { blocks, bsize, bfree, files } = await statfs(volume.path)
-    const missing = Math.ceil(bytes / bsize) - bfree
+    const missing = fileBytes.reduce((sum, bytes) => sum + Math.ceil(bytes / bsize), 0) - bfree
     if (missing <= 0) return
     await this.#mounter.resize(volume, { sizeBytes: enlarged((blocks + missing) * bsize), inodes: files })
   }

@@ -20,10 +20,8 @@ export async function renewTrustInPlace(
     const there = new Set((await generation.names()).filter(isTrustFile))
     const trust = files.filter(({ name }) => there.delete(name))
     // Half a file would be worse than an old one.
-    await place.makeRoom(
-      volume,
-      trust.reduce((sum, { contents }) => sum + contents.length, 0),
-    )
+    const sizes = trust.map(({ contents }) => contents.length)
+    await place.makeRoom(volume, sizes)
     for (const { name, contents } of trust) await generation.overwrite(name, contents)
     for (const name of there) await generation.unlink(name)
   } finally {

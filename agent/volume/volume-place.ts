@@ -15,8 +15,8 @@ export interface VolumePlace {
   admits(volume: Directory, readers: Readers): Promise<boolean>
   /** Makes room for generations of files of these sizes. */
   reserve(volume: Directory, fileBytes: readonly number[]): Promise<void>
-  /** Sees to it that so many bytes more can be written into the files that are there. */
-  makeRoom(volume: Directory, bytes: number): Promise<void>
+  /** Makes room for as many pages as contents of these sizes take, whatever the files that are there have already. */
+  makeRoom(volume: Directory, fileBytes: readonly number[]): Promise<void>
   /** Undoes `prepare`, whatever is left of it; nothing if nothing is. */
   release(): Promise<void>
 }

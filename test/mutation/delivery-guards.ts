@@ -146,12 +146,4 @@ export const DELIVERY_GUARDS: readonly Guard[] = [
     test: 'agent/directory/token-path.test.ts',
     title: 'a link that others may replace is not followed',
   },
-  {
-    invariant: 'broker: authorities sign for no other trust domain',
-    file: 'broker/ca/authorities.ts',
-    find: '    checkTrustDomain(state.slots, options.trustDomain)\n',
-    replace: '',
-    test: 'broker/broker-lifecycle.test.ts',
-    title: 'on the ledger of another trust domain',
-  },
 ]

@@ -10,6 +10,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ATTACK_GUARDS } from './attack-guards.ts'
+import { BROKER_GUARDS } from './broker-guards.ts'
 import { DELIVERY_GUARDS } from './delivery-guards.ts'
 import { FLOOD_GUARDS } from './flood-guards.ts'
 import type { Guard } from './guard.ts'
@@ -88,7 +89,7 @@ function copyOfProject(): string {
 }
 
 let failed = 0
-const guards = [...GUARDS, ...ATTACK_GUARDS, ...DELIVERY_GUARDS, ...FLOOD_GUARDS].filter((guard) =>
+const guards = [...GUARDS, ...ATTACK_GUARDS, ...BROKER_GUARDS, ...DELIVERY_GUARDS, ...FLOOD_GUARDS].filter((guard) =>
   guard.invariant.includes(wanted),
 )
 /** Guards of one test file stay together: it is seen green in the copy in which it is to turn red. */

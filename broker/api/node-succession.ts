@@ -5,8 +5,9 @@ type Known = Pick<Agent, 'nodeUid' | 'notBefore' | 'notAfter'>
 
 /**
  * Which node bears a name. Kubernetes gives the name of a deleted node to another, while the SVID of the first one's agent
- * is good for up to an hour more: whoever has that may not use up what the second is entitled to, nor speak for it. A
- * node that is gone is not attested again, so the newer SVID is that of the node that is there.
+ * is good for up to an hour more: whoever has that may not use up what the second is entitled to, nor speak for it. The
+ * newer SVID is that of the node that is there: one that is gone is not attested again, for its pods are deleted with it
+ * (not so within the minute until they are, nor where the JWK Set alone vouches; docs/threat-model.md).
  */
 export class NodeSuccession {
   /** By name; the one heard of longest ago first. Never more than have an SVID that is good. */

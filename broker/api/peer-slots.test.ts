@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { FakeClock } from '../../test/fakes/fake-clock.ts'
-import { PeerSlots } from './peer-slots.ts'
+import { addressKey, PeerSlots } from './peer-slots.ts'
 
 /** What the slots look at. Each is an object of its own. */
 const silent = () => ({ bytesRead: 0 }) as Socket
@@ -69,4 +69,18 @@ test('those that stay silent, and no others', async () => {
   await clock.advance(3_000)
   take('a', silent())
   expect(slots.silentFor(3_000)).toEqual([early])
+})
+
+test.each([
+  ['10.0.0.1', '10.0.0.1'],
+  ['::ffff:10.0.0.1', '10.0.0.1'],
+  ['2001:db8:0:1:2:3:4:5', '2001:db8:0:1'],
+  ['2001:db8:0:1::5', '2001:db8:0:1'],
+  ['fd00::1:a:b:c:d', 'fd00:0:0:1'],
+  ['fd00::2:a:b:c:d', 'fd00:0:0:2'],
+  ['fd00::', 'fd00:0:0:0'],
+  ['fe80::1%eth0', 'fe80:0:0:0'],
+  ['::1', '0:0:0:0'],
+])('%s is counted as %s, however many words of it are left out', (address, key) => {
+  expect(addressKey(address)).toBe(key)
 })

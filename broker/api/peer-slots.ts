@@ -90,6 +90,13 @@ function first(holders: ReadonlyMap<Socket, number>): Socket | undefined {
 export function addressKey(peer = 'unknown'): string {
   if (!peer.includes(':')) return peer
   if (peer.startsWith('::ffff:')) return peer.slice('::ffff:'.length)
-  const [head = ''] = peer.split('::')
-  return head.split(':').slice(0, 4).join(':')
+  return wordsOf(peer).slice(0, 4).join(':')
+}
+
+/** All eight, for `::` may stand for words of the network as well (RFC 4291 §2.2): `fd00::1:a:b:c:d` is in `fd00:0:0:1`. */
+function wordsOf(address: string): string[] {
+  const [head = [], tail] = address.split('::').map((part) => (part === '' ? [] : part.split(':')))
+  if (!tail) return head
+  const zeros = Math.max(0, 8 - head.length - tail.length)
+  return [...head, ...Array.from({ length: zeros }, () => '0'), ...tail]
 }
